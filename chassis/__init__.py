@@ -1,0 +1,1 @@
+"""What every service stands on: settings, database, messages, jobs, crypto, web glue. It knows no domain noun."""

@@ -1,0 +1,1 @@
+"""The part of the chassis that knows nothing of HTTP frameworks."""

@@ -1,0 +1,185 @@
+"""The database: one engine a service, one transaction a request, and what to do when one fails.
+
+Connections are READ COMMITTED. The schema comes from `search_path`, which each connection sets to the service's
+own schema; SQL names no schema.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import psycopg
+from sqlalchemy import DateTime, text
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
+from sqlalchemy.orm import DeclarativeBase, mapped_column
+from sqlalchemy.schema import MetaData
+
+from chassis.core.errors import Unavailable
+from chassis.core.settings import ServiceSettings
+
+T = TypeVar("T")
+
+NAMING = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "ck": "ck_%(table_name)s_%(constraint_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""Every constraint has a name that can be foreseen, since errors are told apart by it."""
+
+Instant = Annotated[datetime, mapped_column(DateTime(timezone=True))]
+"""A moment: `timestamptz`, always aware in Python."""
+
+
+def naming() -> MetaData:
+    """A metadata with the naming convention, for a service's own declarative base."""
+    return MetaData(naming_convention=NAMING)
+
+
+class ChassisBase(DeclarativeBase):
+    """Base of the tables that every service has in its own schema: messages and requests."""
+
+    metadata = naming()
+
+
+class OutcomeUnknown(Exception):
+    """The connection was lost while a COMMIT was under way and the server could not be asked what became of it."""
+
+
+class Database:
+    """A service's database: `async with db.transaction() as session` commits at the end or rolls back."""
+
+    def __init__(self, settings: ServiceSettings, *, schema: str) -> None:
+        self.schema = schema
+        self.url = make_url(settings.database_url.get_secret_value()).set(drivername="postgresql+psycopg")
+        self.options = " ".join(
+            f"-c {name}={value}"
+            for name, value in {
+                "search_path": schema,
+                "lock_timeout": int(settings.lock_timeout_seconds * 1000),
+                "statement_timeout": int(settings.statement_timeout_seconds * 1000),
+                "idle_in_transaction_session_timeout": 5000,
+                "timezone": "UTC",
+            }.items()
+        )
+        self.engine: AsyncEngine = create_async_engine(
+            self.url,
+            pool_size=settings.db_pool_size,
+            max_overflow=settings.db_pool_overflow,
+            pool_timeout=settings.db_pool_timeout_seconds,
+            pool_pre_ping=True,
+            connect_args={"options": self.options, "connect_timeout": 5},
+        )
+        self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
+
+    @property
+    def conninfo(self) -> str:
+        """The same database for a plain psycopg connection (jobs, the relay's LISTEN)."""
+        plain = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
+        return psycopg.conninfo.make_conninfo(plain, options=self.options, connect_timeout=5)
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncSession]:
+        """A session whose work is committed at the end of the block, or not at all."""
+        async with self.sessions() as session:
+            yield session
+            await self.commit(session)
+
+    async def commit(self, session: AsyncSession) -> None:
+        """Commit; where the connection is lost meanwhile, find out what happened before anyone is told.
+
+        Raises OutcomeUnknown if the server cannot be asked within ten seconds, the driver's error if it rolled back.
+        """
+        await session.flush()
+        if not session.in_transaction():
+            return
+        xid = await session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
+        try:
+            await session.commit()
+        except (OperationalError, InterfaceError) as error:
+            if xid is None or not error.connection_invalidated:
+                raise
+            if not await self._was_committed(str(xid)):
+                raise
+
+    async def _was_committed(self, xid: str) -> bool:
+        async with asyncio.timeout(10):
+            while True:
+                try:
+                    async with self.engine.connect() as connection:
+                        row = await connection.execute(text("SELECT pg_xact_status(CAST(:xid AS xid8))"), {"xid": xid})
+                        status = row.scalar_one()
+                    if status in {"committed", "aborted"}:
+                        return bool(status == "committed")
+                except (OperationalError, InterfaceError):
+                    pass  # the server is still coming back
+                await asyncio.sleep(0.2)
+
+    async def retrying(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run `work` in a transaction of its own, again (three times at most) after a deadlock.
+
+        For work outside a request that is safe to run again; requests are retried by the web layer.
+        """
+        for last in (False, False, True):
+            try:
+                async with self.transaction() as session:
+                    return await work(session)
+            except DBAPIError as error:
+                if last or not is_retryable(error):
+                    raise
+        raise AssertionError("unreachable")
+
+    async def dispose(self) -> None:
+        """Close every connection."""
+        await self.engine.dispose()
+
+
+def sqlstate(error: DBAPIError) -> str:
+    """PostgreSQL's five-character code, or an empty string."""
+    return getattr(error.orig, "sqlstate", None) or ""
+
+
+def is_retryable(error: DBAPIError) -> bool:
+    """Deadlock or serialization failure: the transaction did nothing and may be run again."""
+    return sqlstate(error) in {"40P01", "40001"}
+
+
+def is_contention(error: BaseException) -> bool:
+    """The database is busy or away: the caller may try again later; nothing was decided."""
+    if isinstance(error, DBAPIError):
+        return sqlstate(error) in {
+            "55P03",
+            "57014",
+            "57P01",
+            "57P02",
+            "57P03",
+            "53300",
+            "40P01",
+            "40001",
+        } or isinstance(error, OperationalError | InterfaceError)
+    return False
+
+
+def constraint_name(error: DBAPIError) -> str | None:
+    """The name of the violated constraint, if the error is about one."""
+    diag = getattr(error.orig, "diag", None)
+    return getattr(diag, "constraint_name", None)
+
+
+def unavailable(error: BaseException) -> Unavailable:
+    """What a caller is told when the database is busy or away."""
+    return Unavailable("The database is busy; nothing was changed. Please try again.")
+
+
+async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection[Any]:
+    """The psycopg connection under this session, inside its transaction: for COPY, arrays, and deferring jobs."""
+    connection = await session.connection()
+    raw = await connection.get_raw_connection()
+    driver = raw.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    return driver

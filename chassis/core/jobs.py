@@ -1,0 +1,109 @@
+"""What runs later, on a schedule, or again after a failure: procrastinate, in the service's own schema.
+
+A job is deferred on the connection of the transaction that decides it, so it exists exactly if the decision does.
+"""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+import procrastinate
+from procrastinate import JobContext
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.core import idempotency, relay
+from chassis.core.db import Database, driver_connection
+
+if TYPE_CHECKING:
+    from chassis.core.runtime import Runtime
+
+JobFunction = Callable[..., Awaitable[None]]
+_STALLED_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Job:
+    """A job as declared: `function(runtime, **arguments)`; `cron` makes it periodic."""
+
+    name: str
+    function: JobFunction
+    cron: str | None
+    retries: int
+
+
+class Jobs:
+    """The jobs that a domain declares with decorators."""
+
+    def __init__(self) -> None:
+        self.declared: list[Job] = []
+
+    def periodic(self, name: str, *, cron: str) -> Callable[[JobFunction], JobFunction]:
+        """Run `function(runtime)` by the cron line (UTC). It asks the clock itself and does what is due."""
+        return self._declare(name, cron=cron, retries=0)
+
+    def task(self, name: str, *, retries: int = 8) -> Callable[[JobFunction], JobFunction]:
+        """A job to `defer`: `function(runtime, **arguments)`; after a failure again, `retries` times, ever later."""
+        return self._declare(name, cron=None, retries=retries)
+
+    def _declare(self, name: str, *, cron: str | None, retries: int) -> Callable[[JobFunction], JobFunction]:
+        def register(function: JobFunction) -> JobFunction:
+            self.declared.append(Job(name, function, cron, retries))
+            return function
+
+        return register
+
+
+async def defer(session: AsyncSession, name: str, **arguments: Any) -> None:
+    """Enqueue the job `name` with JSON arguments, in the session's transaction."""
+    app: procrastinate.App = session.info["jobs"]
+    connection = await driver_connection(session)
+    await app.configure_task(name, allow_unknown=False, connection=connection).defer_async(**arguments)
+
+
+def job_app(service: str, db: Database, declared: list[Job]) -> procrastinate.App:
+    """A service's procrastinate application: its own queue and schema, the `declared` jobs and the chassis's own."""
+    connector = procrastinate.PsycopgConnector(conninfo=db.conninfo, min_size=1, max_size=4, timeout=5)
+    app = procrastinate.App(connector=connector)
+    for job in [*declared, *_own_jobs()]:
+        _add(app, service, job)
+    return app
+
+
+def _add(app: procrastinate.App, queue: str, job: Job) -> None:
+    retry = procrastinate.RetryStrategy(max_attempts=job.retries, exponential_wait=4) if job.retries else False
+    if job.cron:
+
+        async def run_periodic(context: JobContext, timestamp: int) -> None:
+            await job.function(context.additional_context["runtime"])
+
+        task = app.task(name=job.name, queue=queue, pass_context=True, queueing_lock=job.name, lock=job.name)(
+            run_periodic
+        )
+        app.periodic(cron=job.cron)(task)
+    else:
+
+        async def run(context: JobContext, /, **arguments: Any) -> None:
+            await job.function(context.additional_context["runtime"], **arguments)
+
+        app.task(name=job.name, queue=queue, pass_context=True, retry=retry)(run)
+
+
+def _own_jobs() -> list[Job]:
+    return [
+        Job("chassis.retry_stalled_jobs", _retry_stalled_jobs, "* * * * *", 0),
+        Job("chassis.forget", _forget, "17 19 * * *", 0),
+    ]
+
+
+async def _retry_stalled_jobs(runtime: "Runtime") -> None:
+    """Jobs whose worker died in the middle run again."""
+    for job in await runtime.jobs.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS):
+        await runtime.jobs.job_manager.retry_job(job)
+
+
+async def _forget(runtime: "Runtime") -> None:
+    """Delivered messages go after thirty days, answers to idempotent requests after seven, finished jobs after one."""
+    await relay.prune(runtime.db, keep=timedelta(days=30))
+    await idempotency.prune(runtime.db, keep=timedelta(days=7))
+    await runtime.jobs.job_manager.delete_old_jobs(nb_hours=24)

@@ -1,0 +1,279 @@
+"""Messages between services: facts in the past tense, sent at least once, taking effect exactly once.
+
+The publisher writes a message and one delivery for each subscriber in the transaction of the change itself
+(`publish`). The relay (`chassis.core.relay`) sends what is unsent; the receiver (`receive`) writes the message's id and
+its effect in one transaction and drops repeats. The wire format is CloudEvents 1.0, JSON batches.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal, TypeVar
+from uuid import UUID
+
+import structlog
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, insert, text
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import insert as pg_insert
+from sqlalchemy.exc import DBAPIError
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import Mapped, mapped_column
+
+from chassis.core import clock
+from chassis.core.db import ChassisBase, Database, Instant, is_contention
+from chassis.core.errors import DomainError
+from chassis.core.ids import new_id
+from chassis.core.schema import Out
+from chassis.core.telemetry import traceparent
+
+log = structlog.get_logger(__name__)
+
+DeliveryState = Literal["pending", "sent", "parked", "skipped"]
+Outcome = Literal["accepted", "refused", "failed", "deferred"]
+MAX_BATCH = 500
+
+
+class MessageRow(ChassisBase):
+    """A published fact. `sequence` orders the messages of one aggregate as they were committed."""
+
+    __tablename__ = "message"
+
+    sequence: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    id: Mapped[UUID] = mapped_column(unique=True)
+    type: Mapped[str] = mapped_column(String(100))
+    aggregate: Mapped[str] = mapped_column(String(100))
+    occurred_at: Mapped[Instant]
+    traceparent: Mapped[str | None] = mapped_column(String(55))
+    data: Mapped[dict[str, Any]] = mapped_column(JSONB)
+
+
+class Delivery(ChassisBase):
+    """What became of one message at one subscriber."""
+
+    __tablename__ = "delivery"
+    __table_args__ = (
+        Index("ix_delivery_unsent", "subscriber", "message_sequence", postgresql_where=text("state = 'pending'")),
+        Index(
+            "ix_delivery_blocking",
+            "subscriber",
+            "aggregate",
+            "message_sequence",
+            postgresql_where=text("state IN ('pending', 'parked')"),
+        ),
+    )
+
+    message_sequence: Mapped[int] = mapped_column(ForeignKey(MessageRow.sequence, ondelete="CASCADE"), primary_key=True)
+    subscriber: Mapped[str] = mapped_column(String(40), primary_key=True)
+    aggregate: Mapped[str] = mapped_column(String(100))
+    state: Mapped[str] = mapped_column(String(10))
+    attempts: Mapped[int]
+    next_attempt_at: Mapped[Instant]
+    sent_at: Mapped[Instant | None]
+    error: Mapped[str | None] = mapped_column(String(500))
+
+
+class Received(ChassisBase):
+    """The ids of messages that have taken effect here."""
+
+    __tablename__ = "received"
+
+    source: Mapped[str] = mapped_column(String(40), primary_key=True)
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    received_at: Mapped[Instant]
+
+
+class Message(Out):
+    """A fact that a domain publishes. Derive one class per type and say its `type`, who it goes `to`, its `aggregate`.
+
+    `type` is `<service>.<what_happened>.v<n>`. Messages of one aggregate arrive in the order of their commits, as long
+    as whoever publishes holds the lock on that aggregate.
+    """
+
+    type: ClassVar[str]
+    to: ClassVar[tuple[str, ...]]
+
+    occurred_at: AwareDatetime
+
+    @property
+    def aggregate(self) -> str:
+        """What the fact is about, e.g. `order/<id>`."""
+        raise NotImplementedError
+
+
+async def publish(session: AsyncSession, message: Message) -> UUID:
+    """Write the message and its deliveries in the caller's transaction; the relay is woken when that commits."""
+    message_id = new_id()
+    sequence = await session.scalar(
+        insert(MessageRow)
+        .values(
+            id=message_id,
+            type=message.type,
+            aggregate=message.aggregate,
+            occurred_at=message.occurred_at,
+            traceparent=traceparent.get(),
+            data=message.model_dump(mode="json"),
+        )
+        .returning(MessageRow.sequence)
+    )
+    await session.execute(
+        insert(Delivery),
+        [
+            {
+                "message_sequence": sequence,
+                "subscriber": subscriber,
+                "aggregate": message.aggregate,
+                "state": "pending",
+                "attempts": 0,
+                "next_attempt_at": clock.now(),
+            }
+            for subscriber in message.to
+        ],
+    )
+    await session.execute(text(f'NOTIFY "{channel(session.info["schema"])}"'))
+    return message_id
+
+
+def channel(schema: str) -> str:
+    """The NOTIFY channel that wakes the relay of a schema (channels are not schema objects, so the name tells)."""
+    return f"{schema}_messages"
+
+
+# The receiving side ---------------------------------------------------------------------------------------------------
+
+
+class Envelope(BaseModel):
+    """A CloudEvents 1.0 envelope. `source` is the sending service, `subject` the aggregate."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    specversion: Literal["1.0"] = "1.0"
+    id: UUID
+    source: str = Field(pattern=r"^/[a-z]{1,39}$")
+    type: str = Field(max_length=100)
+    subject: str = Field(max_length=100)
+    time: AwareDatetime
+    datacontenttype: Literal["application/json"] = "application/json"
+    traceparent: str | None = None
+    data: dict[str, Any]
+
+
+class Result(BaseModel):
+    """What became of one message of a batch.
+
+    accepted: it has taken effect, now or before. refused: it never will; do not send what follows it. failed: try
+    again later. deferred: not looked at, since an earlier one of its aggregate was refused or failed.
+    """
+
+    id: UUID
+    outcome: Outcome
+    reason: str | None = None
+
+
+Fact = TypeVar("Fact", bound=BaseModel)
+Handler = Callable[[AsyncSession, Any, Envelope], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """How a service takes one type of message: its own view of the data, and what to do with it."""
+
+    view: type[BaseModel]
+    handler: Handler
+
+
+class Subscriptions:
+    """The message types that a service takes."""
+
+    def __init__(self) -> None:
+        self.by_type: dict[str, Subscription] = {}
+
+    def on(
+        self, message_type: str, view: type[Fact]
+    ) -> Callable[[Callable[[AsyncSession, Fact, Envelope], Awaitable[None]]], Handler]:
+        """Register `async handler(session, fact, envelope)`. It raises DomainError to refuse the message for ever."""
+
+        def register(handler: Callable[[AsyncSession, Fact, Envelope], Awaitable[None]]) -> Handler:
+            self.by_type[message_type] = Subscription(view, handler)
+            return handler
+
+        return register
+
+
+class _Refused(Exception):
+    pass
+
+
+async def receive(
+    db: Database, subscriptions: Mapping[str, Subscription], issuer: str, batch: Sequence[Envelope]
+) -> list[Result]:
+    """Take a batch from the service `issuer`: all in one transaction if all go well, else one by one.
+
+    Returns a result for each, in the order given. One message's failure holds back only its own aggregate.
+    """
+    try:
+        async with db.transaction() as session:
+            for envelope in batch:
+                await _apply(session, subscriptions, issuer, envelope)
+        return [Result(id=envelope.id, outcome="accepted") for envelope in batch]
+    except Exception as error:
+        if len(batch) > 1 or not isinstance(error, _Refused | DomainError):
+            log.info("message_batch_taken_singly", issuer=issuer, size=len(batch), reason=type(error).__name__)
+    return await _receive_singly(db, subscriptions, issuer, batch)
+
+
+async def _receive_singly(
+    db: Database, subscriptions: Mapping[str, Subscription], issuer: str, batch: Sequence[Envelope]
+) -> list[Result]:
+    results: list[Result] = []
+    held: set[str] = set()
+    for envelope in batch:
+        if envelope.subject in held:
+            results.append(Result(id=envelope.id, outcome="deferred"))
+            continue
+        result = await _receive_one(db, subscriptions, issuer, envelope)
+        if result.outcome != "accepted":
+            held.add(envelope.subject)
+        results.append(result)
+    return results
+
+
+async def _receive_one(
+    db: Database, subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope
+) -> Result:
+    try:
+        await db.retrying(lambda session: _apply(session, subscriptions, issuer, envelope))
+    except (_Refused, DomainError) as error:
+        if isinstance(error, DomainError) and error.status >= 500:
+            return Result(id=envelope.id, outcome="failed", reason=error.code)
+        reason = f"{error.code}: {error}" if isinstance(error, DomainError) else str(error)
+        return Result(id=envelope.id, outcome="refused", reason=reason[:500])
+    except Exception as error:
+        contention = isinstance(error, DBAPIError) and is_contention(error)
+        log.warning("message_failed", type=envelope.type, id=str(envelope.id), exc_info=None if contention else error)
+        return Result(id=envelope.id, outcome="failed", reason=type(error).__name__)
+    return Result(id=envelope.id, outcome="accepted")
+
+
+async def _apply(
+    session: AsyncSession, subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope
+) -> None:
+    """The effect of one message and the note that it came, in the present transaction; nothing if it came before."""
+    if envelope.source != f"/{issuer}" or not envelope.type.startswith(f"{issuer}."):
+        raise _Refused(f"{envelope.type} from {envelope.source} is not {issuer}'s to send")
+    subscription = subscriptions.get(envelope.type)
+    if subscription is None:
+        raise _Refused(f"messages of type {envelope.type} are not taken here")
+    try:
+        fact = subscription.view.model_validate(envelope.data)
+    except ValidationError as error:
+        places = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
+        raise _Refused(f"the data does not fit: {places}") from error
+    new = await session.scalar(
+        pg_insert(Received)
+        .values(source=issuer, id=envelope.id, received_at=clock.now())
+        .on_conflict_do_nothing()
+        .returning(Received.id)
+    )
+    if new is not None:
+        await subscription.handler(session, fact, envelope)
+        await session.flush()

@@ -1,0 +1,230 @@
+"""The sending side of messages: one relay a service, woken by NOTIFY and by polling.
+
+Only one process of a service relays at a time (a session advisory lock), so that messages of one aggregate go out in
+order. No transaction is open while a batch is on the wire.
+"""
+
+import asyncio
+import random
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+import structlog
+from sqlalchemy import func, select, text, update
+
+from chassis.core import clock
+from chassis.core.client import ServiceClient
+from chassis.core.db import Database
+from chassis.core.errors import DomainError
+from chassis.core.messages import MAX_BATCH, Delivery, Envelope, MessageRow, Result, channel
+from chassis.core.telemetry import Metrics
+
+log = structlog.get_logger(__name__)
+
+_FIRST_BACKOFF_SECONDS = 0.2
+_LEADERSHIP_RETRY_SECONDS = 2.0
+
+
+class Unsent(NamedTuple):
+    """A message that is due at one subscriber."""
+
+    sequence: int
+    attempts: int
+    envelope: Envelope
+
+
+class Relay:
+    """Sends a service's messages to its subscribers until cancelled."""
+
+    def __init__(
+        self,
+        db: Database,
+        client: ServiceClient,
+        metrics: Metrics,
+        *,
+        service: str,
+        subscribers: Sequence[str],
+        poll_seconds: float,
+        backoff_max_seconds: float,
+    ) -> None:
+        self.db = db
+        self.client = client
+        self.metrics = metrics
+        self.service = service
+        self.subscribers = tuple(subscribers)
+        self.poll_seconds = poll_seconds
+        self.backoff_max_seconds = backoff_max_seconds
+        self._wake = {name: asyncio.Event() for name in self.subscribers}
+
+    async def run(self) -> None:
+        """Relay while this process leads; wait for the lead otherwise; reconnect after any failure. Never returns."""
+        while self.subscribers:
+            try:
+                await self._lead()
+            except (psycopg.Error, OSError) as error:
+                log.warning("relay_disconnected", service=self.service, reason=type(error).__name__)
+            await asyncio.sleep(_LEADERSHIP_RETRY_SECONDS)
+
+    async def _lead(self) -> None:
+        connection = await psycopg.AsyncConnection.connect(self.db.conninfo, autocommit=True)
+        async with connection:
+            key = f"{self.db.schema}.relay"
+            row = await (
+                await connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", [key])
+            ).fetchone()
+            if not row or not row[0]:
+                return
+            await connection.execute(f'LISTEN "{channel(self.db.schema)}"')
+            tasks = [asyncio.create_task(self._serve(name)) for name in self.subscribers]
+            try:
+                await self._listen(connection)
+            finally:
+                for task in tasks:
+                    task.cancel()
+                await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _listen(self, connection: psycopg.AsyncConnection[Any]) -> None:
+        while True:
+            async for _ in connection.notifies(timeout=self.poll_seconds, stop_after=1):
+                pass
+            if connection.closed:
+                return
+            for event in self._wake.values():
+                event.set()
+            # A statement, so that a connection lost in silence is noticed and the lead given up.
+            await connection.execute("SELECT 1")
+
+    async def _serve(self, subscriber: str) -> None:
+        failures = 0
+        while True:
+            self._wake[subscriber].clear()
+            try:
+                sent = await self.send_batch(subscriber)
+                failures = 0
+            except Exception as error:
+                failures += 1
+                pause = self._backoff(failures)
+                reason = error.code if isinstance(error, DomainError) else type(error).__name__
+                log.warning("relay_paused", subscriber=subscriber, reason=reason, pause_seconds=round(pause, 1))
+                await asyncio.sleep(pause)
+                continue
+            if sent < MAX_BATCH:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._wake[subscriber].wait(), self.poll_seconds)
+
+    async def send_batch(self, subscriber: str) -> int:
+        """Send what is due, at most MAX_BATCH messages, and note what became of each. Returns how many were sent.
+
+        Raises DomainError when the subscriber does not answer or refuses the whole call; nothing is noted then.
+        """
+        batch = await self._due(subscriber)
+        if not batch:
+            return 0
+        body = [item.envelope.model_dump(mode="json", exclude_none=True) for item in batch]
+        answer = await self.client.post(subscriber, "/internal/messages", body, timeout_seconds=30)
+        await self._note(subscriber, batch, [Result.model_validate(item) for item in answer["results"]])
+        return len(batch)
+
+    async def _due(self, subscriber: str) -> list[Unsent]:
+        now = clock.now()
+        earlier = Delivery.__table__.alias("earlier")
+        blocked = (
+            select(earlier.c.message_sequence)
+            .where(
+                earlier.c.subscriber == subscriber,
+                earlier.c.aggregate == Delivery.aggregate,
+                earlier.c.message_sequence < Delivery.message_sequence,
+                (earlier.c.state == "parked") | ((earlier.c.state == "pending") & (earlier.c.next_attempt_at > now)),
+            )
+            .exists()
+        )
+        statement = (
+            select(MessageRow, Delivery.attempts)
+            .join(Delivery, Delivery.message_sequence == MessageRow.sequence)
+            .where(
+                Delivery.subscriber == subscriber,
+                Delivery.state == "pending",
+                Delivery.next_attempt_at <= now,
+                ~blocked,
+            )
+            .order_by(Delivery.message_sequence)
+            .limit(MAX_BATCH)
+        )
+        async with self.db.transaction() as session:
+            rows = (await session.execute(statement)).all()
+        return [Unsent(row.sequence, attempts, self._envelope(row)) for row, attempts in rows]
+
+    def _envelope(self, row: MessageRow) -> Envelope:
+        return Envelope(
+            id=row.id,
+            source=f"/{self.service}",
+            type=row.type,
+            subject=row.aggregate,
+            time=row.occurred_at,
+            traceparent=row.traceparent,
+            data=row.data,
+        )
+
+    async def _note(self, subscriber: str, batch: Sequence[Unsent], results: Sequence[Result]) -> None:
+        now = clock.now()
+        by_id = {result.id: result for result in results}
+        accepted = []
+        async with self.db.transaction() as session:
+            for item in batch:
+                result = by_id.get(item.envelope.id)
+                outcome = result.outcome if result else "failed"
+                self.metrics.messages_sent.labels(self.service, subscriber, outcome).inc()
+                if outcome == "accepted":
+                    accepted.append(item.sequence)
+                elif outcome != "deferred":
+                    await session.execute(
+                        update(Delivery)
+                        .where(Delivery.message_sequence == item.sequence, Delivery.subscriber == subscriber)
+                        .values(self._setback(item, result, now))
+                    )
+            if accepted:
+                await session.execute(
+                    update(Delivery)
+                    .where(Delivery.message_sequence.in_(accepted), Delivery.subscriber == subscriber)
+                    .values(state="sent", sent_at=now, attempts=Delivery.attempts + 1, error=None)
+                )
+
+    def _setback(self, item: Unsent, result: Result | None, now: datetime) -> dict[str, Any]:
+        refused = result is not None and result.outcome == "refused"
+        reason = result.reason if result else "the subscriber gave no result for it"
+        log.warning("message_parked" if refused else "message_delayed", id=str(item.envelope.id), reason=reason)
+        return {
+            "state": "parked" if refused else "pending",
+            "attempts": item.attempts + 1,
+            "next_attempt_at": now + timedelta(seconds=self._backoff(item.attempts + 1)),
+            "error": reason,
+        }
+
+    def _backoff(self, failures: int) -> float:
+        pause = min(self.backoff_max_seconds, _FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 20))
+        return pause * random.uniform(0.5, 1.0)  # noqa: S311  # spreading, not secrecy
+
+
+async def waiting(db: Database) -> dict[str, int]:
+    """How many deliveries are pending and parked."""
+    async with db.transaction() as session:
+        rows = await session.execute(
+            select(Delivery.state, func.count())
+            .where(Delivery.state.in_(["pending", "parked"]))
+            .group_by(Delivery.state)
+        )
+        return {"pending": 0, "parked": 0} | dict(rows.tuples().all())
+
+
+async def prune(db: Database, *, keep: timedelta) -> int:
+    """Delete messages that every subscriber has had for longer than `keep`. Returns how many."""
+    statement = text(
+        "DELETE FROM message WHERE occurred_at < :before AND NOT EXISTS ("
+        "SELECT 1 FROM delivery WHERE message_sequence = sequence AND state NOT IN ('sent', 'skipped'))"
+    )
+    async with db.transaction() as session:
+        result = await session.execute(statement, {"before": clock.now() - keep})
+        return int(result.rowcount)  # type: ignore[attr-defined]

@@ -1,0 +1,106 @@
+"""What a running service holds."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Any
+
+import procrastinate
+from sqlalchemy import text
+
+from chassis.core import keys
+from chassis.core.client import Directory, ServiceClient
+from chassis.core.crypto import Vault
+from chassis.core.db import Database
+from chassis.core.jobs import Job, job_app
+from chassis.core.messages import Message, Subscription
+from chassis.core.paging import Cursors
+from chassis.core.relay import Relay
+from chassis.core.settings import ServiceSettings
+from chassis.core.telemetry import Metrics
+from chassis.core.tokens import AccessTokens, ServiceTokens
+
+JWKS_PATH = "/api/identity/.well-known/jwks.json"
+_STOP_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What makes one service different from another, apart from its routes."""
+
+    name: str
+    publishes: Sequence[type[Message]] = ()
+    subscriptions: Mapping[str, Subscription] | None = None
+    jobs: Sequence[Job] = ()
+
+
+class Runtime:
+    """A service's database, keys, clients and background work; `app.state.runtime` in its web application."""
+
+    def __init__(self, parts: Parts, settings: ServiceSettings, directory: Directory) -> None:
+        self.name = parts.name
+        self.parts = parts
+        self.settings = settings
+        self.db = Database(settings, schema=parts.name)
+        self.vault = Vault(keys.read_data_keys(settings.keys_path, parts.name))
+        self.cursors = Cursors(self.vault.derive("cursors"))
+        self.service_tokens = ServiceTokens(
+            parts.name,
+            keys.read_signing_key(settings.keys_path, parts.name),
+            keys.read_trusted(settings.keys_path),
+        )
+        self.client = ServiceClient(directory, self.service_tokens)
+        self.access_tokens = AccessTokens(self._fetch_jwks)
+        self.metrics = Metrics(parts.name)
+        self.jobs: procrastinate.App = job_app(parts.name, self.db, list(parts.jobs))
+        self.db.sessions.configure(info={"schema": parts.name, "jobs": self.jobs})
+
+    async def _fetch_jwks(self) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = await self.client.get("identity", JWKS_PATH)
+        return answer
+
+    def relay(self) -> Relay:
+        """A relay for what this service publishes."""
+        return Relay(
+            self.db,
+            self.client,
+            self.metrics,
+            service=self.name,
+            subscribers=sorted({name for message in self.parts.publishes for name in message.to}),
+            poll_seconds=self.settings.relay_poll_seconds,
+            backoff_max_seconds=self.settings.relay_backoff_max_seconds,
+        )
+
+    async def ready(self) -> None:
+        """Raise unless the database answers and holds this service's tables."""
+        async with asyncio.timeout(3), self.db.transaction() as session:
+            await session.execute(text("SELECT 1 FROM alembic_version"))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Background work goes on within this block: the relay and the jobs. Everything is closed at its end."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self.db.dispose)
+            stack.push_async_callback(self.client.aclose)
+            await stack.enter_async_context(self.jobs.open_async())
+            if self.settings.jobs_enabled:
+                stack.push_async_callback(_stop, asyncio.create_task(self._work(), name=f"{self.name}-jobs"))
+            if self.settings.relay_enabled:
+                stack.push_async_callback(_stop, asyncio.create_task(self.relay().run(), name=f"{self.name}-relay"))
+            yield
+
+    async def _work(self) -> None:
+        await self.jobs.run_worker_async(
+            queues=[self.name],
+            concurrency=2,
+            install_signal_handlers=False,
+            shutdown_graceful_timeout=_STOP_SECONDS / 2,
+            additional_context={"runtime": self},
+        )
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    with suppress(asyncio.CancelledError, TimeoutError):
+        await asyncio.wait_for(task, _STOP_SECONDS)

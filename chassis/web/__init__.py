@@ -1,0 +1,1 @@
+"""FastAPI glue: the only part of the chassis that may import FastAPI."""

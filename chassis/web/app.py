@@ -1,0 +1,207 @@
+"""Builds a service's web application from its parts."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import Annotated, Any
+
+import structlog
+from fastapi import APIRouter, Body, Depends, FastAPI, Request
+from fastapi.openapi.utils import get_openapi
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from pydantic import BaseModel
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import JSONResponse, Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from chassis.core import messages, relay, telemetry
+from chassis.core.client import Directory
+from chassis.core.errors import DomainError
+from chassis.core.messages import MAX_BATCH, Envelope, Result
+from chassis.core.runtime import Parts, Runtime
+from chassis.core.settings import ServiceSettings
+from chassis.web.auth import require_service, runtime_of
+from chassis.web.problems import Problem, install, plain_problem, problem_schema
+
+log = structlog.get_logger(__name__)
+
+MAX_BODY_BYTES = 1 << 20
+IDEMPOTENCY_KEY_PARAMETER = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "description": "Repeat a request with the same key and body to get the first answer again.",
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+}
+OnStart = Callable[[FastAPI], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Service:
+    """A service: its parts and its routes. `constraint_errors` maps constraint names to refusals."""
+
+    parts: Parts
+    title: str
+    description: str
+    routers: Sequence[APIRouter]
+    constraint_errors: Mapping[str, type[DomainError]] = field(default_factory=dict)
+    max_body_bytes: int = MAX_BODY_BYTES
+
+
+def build_service(service: Service, settings: ServiceSettings, directory: Directory) -> FastAPI:
+    """The ASGI application of a service. Its lifespan runs the background work; `app.state.runtime` holds the rest."""
+    runtime = Runtime(service.parts, settings, directory)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with runtime.running():
+            yield
+
+    app = FastAPI(
+        title=service.title,
+        description=service.description,
+        version="1",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=service.max_body_bytes,
+        generate_unique_id_function=lambda route: route.name,
+    )
+    app.state.runtime = runtime
+    install(app, service.constraint_errors)
+    for router in service.routers:
+        app.include_router(router)
+    app.include_router(_operations())
+    app.add_middleware(RequestContext, runtime=runtime)
+    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    return app
+
+
+class RequestContext:
+    """Request id, trace context and counters of each request; the last resort for exceptions nobody foresaw."""
+
+    def __init__(self, app: ASGIApp, runtime: Runtime) -> None:
+        self.app = app
+        self.runtime = runtime
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        request_id = telemetry.accept_request_id(headers.get("x-request-id"))
+        id_token = telemetry.request_id.set(request_id)
+        trace_token = telemetry.traceparent.set(telemetry.continue_trace(headers.get("traceparent")))
+        started, status = perf_counter(), 0
+
+        async def send_counted(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_counted)
+        except Exception:
+            log.exception("unforeseen_error", method=scope["method"], route=_route(scope))
+            if status:
+                raise
+            await plain_problem(500)(scope, receive, send_counted)
+        finally:
+            labels = (self.runtime.name, scope["method"], _route(scope))
+            self.runtime.metrics.requests.labels(*labels, status).inc()
+            self.runtime.metrics.seconds.labels(*labels).observe(perf_counter() - started)
+            telemetry.traceparent.reset(trace_token)
+            telemetry.request_id.reset(id_token)
+
+
+def _route(scope: Scope) -> str:
+    """The route's template: a label with few values, and no ids or tokens in it."""
+    return getattr(scope.get("route"), "path", "unmatched")
+
+
+class BatchOut(BaseModel):
+    """The results of a batch of messages, in its order."""
+
+    results: list[Result]
+
+
+def _operations() -> APIRouter:
+    router = APIRouter(include_in_schema=False)
+
+    @router.get("/healthz")
+    async def healthz() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "ok"}
+
+    @router.get("/readyz")
+    async def readyz(request: Request) -> Response:
+        """The process can work: its database answers and is migrated."""
+        try:
+            await runtime_of(request).ready()
+        except Exception as error:
+            log.warning("not_ready", reason=type(error).__name__)
+            return JSONResponse({"status": "unavailable", "database": "unavailable"}, 503)
+        return JSONResponse({"status": "ok", "database": "ok"})
+
+    @router.get("/metrics")
+    async def metrics(request: Request) -> Response:
+        """Counters for Prometheus."""
+        runtime = runtime_of(request)
+        for state, count in (await relay.waiting(runtime.db)).items():
+            runtime.metrics.messages_waiting.labels(runtime.name, state).set(count)
+        return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+
+    @router.post("/internal/messages")
+    async def take_messages(
+        request: Request,
+        issuer: Annotated[str, Depends(require_service())],
+        batch: Annotated[list[Envelope], Body(max_length=MAX_BATCH)],
+    ) -> BatchOut:
+        """Take a batch of messages from another service; one result for each."""
+        runtime = runtime_of(request)
+        subscriptions = runtime.parts.subscriptions or {}
+        return BatchOut(results=await messages.receive(runtime.db, subscriptions, issuer, batch))
+
+    return router
+
+
+def _openapi(app: FastAPI) -> dict[str, Any]:
+    """The service's OpenAPI document: every refusal is a Problem; what the chassis may answer stands at each route."""
+    if app.openapi_schema:
+        return app.openapi_schema
+    document = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        openapi_version="3.1.0",
+    )
+    schemas = document.setdefault("components", {}).setdefault("schemas", {})
+    for name in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(name, None)
+    problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas |= problem.pop("$defs", {}) | {"Problem": problem}
+    for operations in document["paths"].values():
+        for method, operation in operations.items():
+            _add_common_responses(method, operation)
+    app.openapi_schema = document
+    return document
+
+
+def _add_common_responses(method: str, operation: dict[str, Any]) -> None:
+    responses = operation["responses"]
+    common = {422: "A field is not valid", 429: "Too many requests", 503: "Busy; try again"}
+    if operation.get("security"):
+        common |= {401: "Not signed in", 403: "Not allowed"}
+    if "requestBody" in operation:
+        common |= {400: "The body cannot be read", 413: "The body is too large"}
+    if method == "post":
+        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY_PARAMETER)
+        common |= {409: "The first request with this Idempotency-Key is still being worked on"}
+    for status, description in common.items():
+        known = responses.get(str(status))
+        if known is None or "application/json" in known.get("content", {}):
+            responses[str(status)] = problem_schema(description)
