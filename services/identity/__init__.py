@@ -1,0 +1,1 @@
+"""People, households, organisations and posts, and signing in. Personal data lives here and nowhere else."""

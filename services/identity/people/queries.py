@@ -1,0 +1,130 @@
+"""Reading and locking people and households."""
+
+from collections.abc import Collection, Iterable, Sequence
+from uuid import UUID
+
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.core.actor import Actor
+from chassis.core.crypto import Vault
+from services.identity.organisations.tables import Organisation, Post
+from services.identity.people.errors import PersonGone, PersonNotFound
+from services.identity.people.schemas import Me, Member, OwnHousehold, OwnOrganisation
+from services.identity.people.tables import Membership, Person
+from services.identity.people.terms import name_context
+from services.identity.terms import PersonState, Role
+
+
+def fingerprint(vault: Vault, phone: str) -> bytes:
+    """By which a phone number is found again."""
+    return vault.fingerprint(phone, "person.phone")
+
+
+async def person_by_phone(session: AsyncSession, vault: Vault, phone: str) -> Person | None:
+    """The active person of this number, if there is one."""
+    statement = select(Person).where(
+        Person.phone_fingerprint == fingerprint(vault, phone), Person.state == PersonState.ACTIVE
+    )
+    return (await session.scalars(statement)).one_or_none()
+
+
+async def active_person(session: AsyncSession, person_id: UUID) -> Person:
+    """Raises PersonNotFound."""
+    person = await session.get(Person, person_id)
+    if person is None or person.state != PersonState.ACTIVE:
+        raise PersonNotFound
+    return person
+
+
+async def lock_people(session: AsyncSession, person_ids: Collection[UUID]) -> dict[UUID, Person]:
+    """These people by id, locked. Raises PersonNotFound if one of them is not there."""
+    statement = select(Person).where(Person.id.in_(person_ids)).order_by(Person.id).with_for_update()
+    people = {person.id: person for person in await session.scalars(statement)}
+    if len(people) < len(set(person_ids)):
+        raise PersonNotFound
+    return people
+
+
+async def memberships(session: AsyncSession, person_ids: Collection[UUID]) -> Sequence[Membership]:
+    """To which households these people belong."""
+    return (await session.scalars(select(Membership).where(Membership.person_id.in_(person_ids)))).all()
+
+
+async def actor(session: AsyncSession, person_id: UUID) -> Actor:
+    """The person as an access token describes them. Raises PersonNotFound."""
+    await active_person(session, person_id)
+    posts = await _posts(session, person_id)
+    household_id = await session.scalar(select(Membership.household_id).where(Membership.person_id == person_id))
+    organisation = posts[0][1] if posts else None
+    return Actor(
+        id=person_id,
+        roles=_roles([post.role for post, _ in posts], household_id),
+        organisation_id=organisation.id if organisation else None,
+        level=organisation.level if organisation else None,
+        household_id=household_id,
+    )
+
+
+async def me(session: AsyncSession, vault: Vault, person_id: UUID) -> Me:
+    """What somebody may know of themselves: their own name and those of their household in the clear.
+
+    Raises PersonGone.
+    """
+    try:
+        person = await active_person(session, person_id)
+    except PersonNotFound:
+        raise PersonGone from None
+    posts = await _posts(session, person_id)
+    household = await _household(session, vault, person_id)
+    organisation = posts[0][1] if posts else None
+    return Me(
+        id=person.id,
+        name=_name(vault, person),
+        roles=sorted(_roles([post.role for post, _ in posts], household.id if household else None)),
+        organisation=OwnOrganisation(id=organisation.id, name=organisation.name, level=organisation.level)
+        if organisation
+        else None,
+        household=household,
+    )
+
+
+def _name(vault: Vault, person: Person) -> str:
+    return vault.open(person.name_sealed, name_context(person.id))
+
+
+def _roles(posts: Iterable[str], household_id: UUID | None) -> frozenset[str]:
+    """Those of the posts, and resident for whoever has a household."""
+    return frozenset(posts) | ({Role.RESIDENT.value} if household_id else frozenset())
+
+
+async def _posts(session: AsyncSession, person_id: UUID) -> Sequence[tuple[Post, Organisation]]:
+    statement = (
+        select(Post, Organisation)
+        .join(Organisation, Organisation.id == Post.organisation_id)
+        .where(Post.person_id == person_id)
+        .order_by(Post.role)
+    )
+    return [(post, organisation) for post, organisation in await session.execute(statement)]
+
+
+async def _household(session: AsyncSession, vault: Vault, person_id: UUID) -> OwnHousehold | None:
+    own = select(Membership.household_id).where(Membership.person_id == person_id).scalar_subquery()
+    statement = (
+        select(Membership.household_id, Person)
+        .join(Person, Person.id == Membership.person_id)
+        .where(Membership.household_id == own, Person.state == PersonState.ACTIVE)
+        .order_by(Person.child, Membership.joined_at, Person.id)
+    )
+    rows = (await session.execute(statement)).all()
+    if not rows:
+        return None
+    members = [
+        Member(
+            id=person.id,
+            name=_name(vault, person),
+            child=person.child,
+        )
+        for _, person in rows
+    ]
+    return OwnHousehold(id=rows[0].household_id, members=members)
