@@ -1,0 +1,69 @@
+"""What a fact earns, under which version of a rule, and how much of it a cap leaves."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from chassis.core.clock import BEIJING
+from services.points.awards.schemas import OrderClaimed, OrderClosed, OrderFact, OrderMet
+from services.points.awards.tables import RuleVersion
+from services.points.awards.terms import Period, RuleCode
+
+
+@dataclass(frozen=True, slots=True)
+class Merit:
+    """That a fact meets a rule, and to whom it is credited."""
+
+    rule: RuleCode
+    person_id: UUID | None = None
+    household_id: UUID | None = None
+    unit_id: UUID | None = None
+    community: str | None = None
+
+
+def merits(fact: OrderFact) -> list[Merit]:
+    """The rules that a fact meets.
+
+    Claimed in time; met on site, not by telephone; at the close the handler's base and, where the call-back
+    found it solved and the resident `satisfied` (not `fairly`), 双是; and for the household of a reporter
+    with an account, a report that proved real.
+    """
+    match fact:
+        case OrderClaimed(in_time=True):
+            return [Merit(RuleCode.ORDER_CLAIM, fact.handler_id, None, fact.unit_id, fact.community)]
+        case OrderMet(mode="on_site"):
+            return [Merit(RuleCode.ORDER_MEET, fact.handler_id, None, fact.unit_id)]
+        case OrderClosed():
+            return _merits_of_closure(fact)
+        case _:
+            return []
+
+
+def _merits_of_closure(fact: OrderClosed) -> list[Merit]:
+    found = [Merit(RuleCode.ORDER_BASE, fact.handler_id, None, fact.unit_id)]
+    if fact.solved and fact.satisfied == "satisfied":
+        found.append(Merit(RuleCode.ORDER_DOUBLE_YES, fact.handler_id, None, fact.unit_id))
+    if fact.real and fact.reporter_household_id is not None:
+        found.append(Merit(RuleCode.REPORT_ACCEPTED, fact.reporter_id, fact.reporter_household_id))
+    return found
+
+
+def in_force(versions: Iterable[RuleVersion], code: RuleCode, at: datetime) -> RuleVersion | None:
+    """The version of a rule that was in force at a moment, or None before the first took effect."""
+    effective = [version for version in versions if version.code == code and version.effective_from <= at]
+    return max(effective, key=lambda version: version.effective_from, default=None)
+
+
+def period_of(period: Period, at: datetime) -> tuple[datetime, datetime]:
+    """The calendar period in Beijing that a moment falls in: its first moment, and the first after it."""
+    assert period is Period.MONTH
+    start = at.astimezone(BEIJING).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
+    return start, (start + timedelta(days=32)).replace(day=1)
+
+
+def grant(rule: RuleVersion, used: int) -> int:
+    """How many points a version gives when `used` of its cap are gone: all, a part, or none."""
+    if rule.cap_points is None:
+        return rule.points
+    return max(0, min(rule.points, rule.cap_points - used))

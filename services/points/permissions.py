@@ -1,0 +1,11 @@
+"""Who may call what, declared at each route; whose account it is decides the rest (`statements/rules.py`)."""
+
+from typing import Annotated
+
+from fastapi import Depends
+
+from chassis.core.actor import Actor
+from chassis.web.auth import require
+
+SignedIn = Annotated[Actor, Depends(require())]
+"""Anybody who is signed in."""
