@@ -1,0 +1,37 @@
+"""The orders service, put together."""
+
+from fastapi import FastAPI
+
+from chassis.core.client import Directory
+from chassis.core.runtime import Parts
+from chassis.web.app import Service, build_service
+from services.orders.callback.routes import router as callback
+from services.orders.intake.jobs import jobs as intake_jobs
+from services.orders.intake.routes import router as intake
+from services.orders.intake.routes import tracking
+from services.orders.photos.jobs import jobs as photo_jobs
+from services.orders.photos.routes import router as photos
+from services.orders.photos.storage import LocalFolder
+from services.orders.places.subscribers import subscriptions
+from services.orders.settings import OrdersSettings
+from services.orders.workflow.messages import ClaimReleased, OrderClaimed, OrderClosed, OrderMet
+from services.orders.workflow.routes import router as workflow
+
+SERVICE = Service(
+    parts=Parts(
+        name="orders",
+        publishes=[OrderClaimed, ClaimReleased, OrderMet, OrderClosed],
+        subscriptions=subscriptions.by_type,
+        jobs=[*intake_jobs.declared, *photo_jobs.declared],
+    ),
+    title="Orders 接诉即办",
+    description="Reports from residents (码上说), who handles them, by when, and what the resident says in the end.",
+    routers=[photos, tracking, intake, workflow, callback],
+)
+
+
+def create_app(settings: OrdersSettings, directory: Directory) -> FastAPI:
+    """The service's ASGI application."""
+    app = build_service(SERVICE, settings, directory)
+    app.state.photo_storage = LocalFolder(settings.photos_path)
+    return app

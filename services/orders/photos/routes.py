@@ -1,0 +1,84 @@
+"""HTTP of photos."""
+
+import asyncio
+from typing import Annotated, Literal
+from uuid import UUID
+
+from fastapi import File, Query, Response, UploadFile
+
+from chassis.web.deps import RuntimeDep, SessionDep
+from chassis.web.problems import problems
+from chassis.web.router import Router
+from services.orders.deps import DeviceDep, SettingsDep, StorageDep
+from services.orders.permissions import Anybody, SignedIn
+from services.orders.photos import actions, queries
+from services.orders.photos.errors import (
+    PhotoNotFound,
+    PhotoTooLarge,
+    PhotoUnreadable,
+    PhotoWrongType,
+    TooManyPhotos,
+)
+from services.orders.photos.schemas import PhotoOut
+from services.orders.photos.storage import PhotoStorage
+from services.orders.workflow import queries as orders
+from services.orders.workflow.errors import OrderNotFound
+
+router = Router(prefix="/api/orders/photos", tags=["photos"])
+
+Size = Annotated[Literal["full", "thumb"], Query(description="`thumb`: at most 320 pixels a side.")]
+JPEG: dict[int | str, dict[str, object]] = {
+    200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
+}
+_FORM_BYTES = 10_000  # what a multipart form adds around the file
+
+
+@router.post(
+    "",
+    status_code=201,
+    max_body_size=50_000_000 + _FORM_BYTES,
+    responses=problems(PhotoTooLarge, PhotoWrongType, PhotoUnreadable, TooManyPhotos),
+)
+async def upload_photo(
+    file: Annotated[UploadFile, File(description="JPEG, PNG or WebP.")],
+    actor: Anybody,
+    device: DeviceDep,
+    settings: SettingsDep,
+    storage: StorageDep,
+    runtime: RuntimeDep,
+    session: SessionDep,
+) -> PhotoOut:
+    """Take a photo in, without whatever was hidden in the file. Unless it is attached within an hour it vanishes."""
+    content = await file.read(settings.photo_max_bytes + 1)
+    if len(content) > settings.photo_max_bytes:
+        raise PhotoTooLarge(f"The file is larger than {settings.photo_max_bytes} bytes.")
+    photo_id = await actions.take_photo(
+        runtime.db,
+        storage,
+        content,
+        device=device,
+        max_pixels=settings.photo_max_pixels,
+        per_hour=settings.photos_per_device_hour,
+    )
+    return PhotoOut(id=photo_id)
+
+
+@router.get("/{photo_id}", response_class=Response, responses=JPEG | problems(PhotoNotFound, OrderNotFound))
+async def show_photo(
+    photo_id: UUID, actor: SignedIn, session: SessionDep, storage: StorageDep, size: Size = "full"
+) -> Response:
+    """A photo of a case that the caller may see."""
+    photo, order_id = await queries.attached_photo(session, photo_id)
+    await orders.visible_order(session, actor, order_id)
+    return await picture(storage, photo.id, size)
+
+
+async def picture(storage: PhotoStorage, photo_id: UUID, size: str) -> Response:
+    """The file as an answer that no cache keeps and no browser takes for anything but a picture."""
+    key = actions.thumbnail_key(photo_id) if size == "thumb" else actions.full_key(photo_id)
+    try:
+        content = await asyncio.to_thread(storage.read, key)
+    except FileNotFoundError:
+        raise PhotoNotFound from None
+    headers = {"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"}
+    return Response(content, media_type="image/jpeg", headers=headers)
