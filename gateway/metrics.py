@@ -1,0 +1,32 @@
+"""Counters of the edge, for Prometheus. Labels take few values: never a path, an address or a person."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+GONE = "gone"
+
+
+class EdgeMetrics:
+    """Requests by service (`gateway` for the gateway's own pages), method and class of status."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._requests = Counter(
+            "beiyuan_gateway_requests",
+            "Requests by outcome; `gone` where the client hung up first",
+            ["service", "method", "status"],
+            registry=self.registry,
+        )
+        self._seconds = Histogram(
+            "beiyuan_gateway_request_seconds",
+            "Time from the request's first byte to the last of its answer",
+            ["service"],
+            registry=self.registry,
+        )
+        self.in_flight = Gauge("beiyuan_gateway_in_flight", "Requests being answered now", registry=self.registry)
+
+    def count(self, service: str, method: str, status: int | None, seconds: float) -> None:
+        """Count one request; `status` is None where the client hung up before there was one."""
+        outcome = f"{status // 100}xx" if status else GONE
+        self._requests.labels(service, method if method in _METHODS else "other", outcome).inc()
+        self._seconds.labels(service).observe(seconds)

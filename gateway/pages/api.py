@@ -1,0 +1,117 @@
+"""The pages' calls to the services: the public API, in the name of whoever looks at the page."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+from urllib.parse import quote
+from uuid import UUID
+
+import httpx2
+from starlette.requests import Request
+
+from chassis.core.errors import FieldError, Unavailable
+from chassis.core.tokens import ServiceTokens
+from chassis.web.auth import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
+from gateway.pages import guard
+from gateway.pages.answers import Answer, PlacePage, PrivacyNotice, Sent, Taxonomy, Tracked, Uploaded
+from gateway.upstreams import Upstreams
+
+A = TypeVar("A", bound=Answer)
+
+# Who asks, from where and with what: the edge has checked these, or set them itself.
+_PASSED_ON = ("X-Request-Id", "traceparent", "Authorization", "User-Agent", CLIENT_ADDRESS_HEADER)
+
+
+class Refused(Exception):
+    """A service refused: with which status and code, which fields are at fault, and when to try again."""
+
+    def __init__(self, status: int, code: str, fields: Sequence[FieldError], retry_after: str | None) -> None:
+        super().__init__(f"{status} {code}")
+        self.status = status
+        self.code = code
+        self.fields = tuple(fields)
+        self.retry_after = retry_after
+
+
+class Api:
+    """The services' API. Every call raises Refused, or DomainError where the service cannot be reached."""
+
+    def __init__(self, upstreams: Upstreams, tokens: ServiceTokens) -> None:
+        self._upstreams = upstreams
+        self._tokens = tokens
+
+    async def place(self, request: Request, code: str) -> PlacePage:
+        """The place that a code stands for."""
+        return await self._get(PlacePage, request, f"/api/orders/places/{_segment(code)}")
+
+    async def taxonomy(self, request: Request) -> Taxonomy:
+        """All that can be reported."""
+        return await self._get(Taxonomy, request, "/api/orders/taxonomy")
+
+    async def send_photo(self, request: Request, content: bytes, key: str) -> UUID:
+        """Have a photo taken in; its id attaches it within an hour."""
+        response = await self._call(
+            request, "POST", "/api/orders/photos", key=key, files={"file": ("photo", content, "image/jpeg")}
+        )
+        return Uploaded.model_validate(response.json()).id
+
+    async def send_report(self, request: Request, body: Mapping[str, Any], key: str) -> Sent:
+        """Have a report taken. The same key with the same body is the same report."""
+        response = await self._call(request, "POST", "/api/orders/reports", key=key, json=body)
+        return Sent.model_validate(response.json())
+
+    async def track(self, request: Request, token: str) -> Tracked:
+        """What a private link shows."""
+        return await self._get(Tracked, request, _link(token))
+
+    async def act(self, request: Request, token: str, action: str, body: Mapping[str, Any], key: str) -> None:
+        """`additions`, `callback`, `settled` or `withdraw`, through a private link."""
+        await self._call(request, "POST", f"{_link(token)}/{action}", key=key, json=body)
+
+    async def photo(self, request: Request, token: str, photo_id: str, size: str) -> bytes:
+        """A photo of the case of a private link: `full` or `thumb`, as JPEG."""
+        path = f"{_link(token)}/photos/{_segment(photo_id)}"
+        return (await self._call(request, "GET", path, params={"size": size})).content
+
+    async def privacy_notice(self, request: Request) -> PrivacyNotice:
+        """The privacy notice 隐私告知 in force."""
+        return await self._get(PrivacyNotice, request, "/api/identity/privacy-notice")
+
+    async def _get(self, kind: type[A], request: Request, path: str) -> A:
+        return kind.model_validate((await self._call(request, "GET", path)).json())
+
+    async def _call(
+        self, request: Request, method: str, path: str, *, key: str | None = None, **content: Any
+    ) -> httpx2.Response:
+        service = path.split("/")[2]
+        headers = {name: value for name in _PASSED_ON if (value := request.headers.get(name)) is not None}
+        headers[GATEWAY_TOKEN_HEADER] = self._tokens.issue(service)
+        if key is not None:
+            headers["Idempotency-Key"] = key
+        if device := guard.device_of(request):
+            headers["Cookie"] = f"{guard.COOKIE}={device}"
+        # A client for each call, since it would keep cookies from one resident to the next.
+        transport = httpx2.ASGITransport(app=self._upstreams.get(service))
+        async with httpx2.AsyncClient(transport=transport, trust_env=False) as client:
+            response = await client.request(
+                method, f"http://{service}.internal{path}", headers=headers, timeout=None, **content
+            )
+        if response.status_code >= 400:
+            raise _refusal(response)
+        return response
+
+
+def _segment(text: str) -> str:
+    return quote(text, safe="")
+
+
+def _link(token: str) -> str:
+    return f"/api/orders/track/{_segment(token)}"
+
+
+def _refusal(response: httpx2.Response) -> Exception:
+    try:
+        problem = response.json()
+        fields = [FieldError(item["name"], item["reason"]) for item in problem["errors"]]
+        return Refused(response.status_code, problem["code"], fields, response.headers.get("Retry-After"))
+    except (ValueError, KeyError, TypeError):
+        return Unavailable("A service answered with something else than its API.")

@@ -1,0 +1,37 @@
+"""When something behind the gateway fails, the rest goes on, and nothing of the inside shows."""
+
+import httpx2
+import pytest
+
+from tests.gateway.conftest import OpenGate
+from tests.gateway.standin import Gate
+
+
+async def test_a_service_that_is_away_gives_503_and_the_others_go_on(open_gate: OpenGate) -> None:
+    async with open_gate(absent=("orders",)) as gate:
+        answer = await gate.client.post("/api/orders/reports", json={})
+        assert (answer.status_code, answer.headers["content-type"]) == (503, "application/problem+json")
+        assert (answer.json()["code"], int(answer.headers["retry-after"]) > 0) == ("service_down", True)
+        assert (await gate.client.get("/api/points/echo")).status_code == 200
+
+
+async def test_without_identity_a_token_cannot_be_checked_but_public_pages_go_on(open_gate: OpenGate) -> None:
+    async with open_gate(absent=("identity",)) as gate:
+        from tests.town import actor
+
+        headers = {"Authorization": f"Bearer {gate.token(actor('resident'))}"}
+        assert (await gate.client.get("/api/orders/echo", headers=headers)).status_code == 503
+        assert (await gate.client.get("/api/orders/echo")).status_code == 200
+
+
+async def test_a_failure_inside_shows_nothing_of_itself(gate: Gate) -> None:
+    answer = await gate.client.get("/api/orders/raise")
+    assert answer.status_code == 500
+    assert "secret" not in answer.text
+    assert "Traceback" not in answer.text
+
+
+async def test_half_an_answer_is_not_passed_off_as_a_whole_one(gate: Gate) -> None:
+    with pytest.raises(httpx2.RemoteProtocolError):
+        await gate.client.get("/api/orders/cut")
+    assert (await gate.client.get("/api/orders/echo")).status_code == 200
