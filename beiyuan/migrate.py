@@ -47,6 +47,15 @@ def check(admin_url: str) -> list[str]:
     return differences
 
 
+def alembic_config(service: str) -> Config:
+    """Alembic's settings for one service's migrations."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.set_main_option("version_locations", str(MIGRATIONS / service / "versions").replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    return config
+
+
 class _schema_connection:  # noqa: N801  # reads as a verb where it is used
     """A connection of the administrator's whose unqualified names mean one service's schema, and alembic's settings."""
 
@@ -56,10 +65,7 @@ class _schema_connection:  # noqa: N801  # reads as a verb where it is used
 
     def __enter__(self) -> tuple[Config, Connection]:
         self.connection = self.engine.connect()
-        config = Config()
-        config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-        config.set_main_option("version_locations", str(MIGRATIONS / self.service / "versions").replace("%", "%%"))
-        config.set_main_option("path_separator", "newline")
+        config = alembic_config(self.service)
         config.attributes.update(service=self.service, connection=self.connection)
         return config, self.connection
 

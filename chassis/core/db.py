@@ -6,7 +6,7 @@ own schema; SQL names no schema.
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
@@ -14,6 +14,7 @@ import psycopg
 from sqlalchemy import DateTime, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
 from sqlalchemy.schema import MetaData
@@ -22,6 +23,8 @@ from chassis.core.errors import Unavailable
 from chassis.core.settings import ServiceSettings
 
 T = TypeVar("T")
+
+_OUTCOME_SECONDS = 10
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -47,8 +50,11 @@ class ChassisBase(DeclarativeBase):
     metadata = naming()
 
 
-class OutcomeUnknown(Exception):
+class OutcomeUnknown(Unavailable):
     """The connection was lost while a COMMIT was under way and the server could not be asked what became of it."""
+
+    code = "outcome_unknown"
+    title, title_zh = "It is not known whether this was done; look before you repeat it", "结果未知，请先查询再重试"
 
 
 class Database:
@@ -73,6 +79,7 @@ class Database:
             max_overflow=settings.db_pool_overflow,
             pool_timeout=settings.db_pool_timeout_seconds,
             pool_pre_ping=True,
+            hide_parameters=True,  # errors are logged, and parameters may be personal
             connect_args={"options": self.options, "connect_timeout": 5},
         )
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -80,8 +87,8 @@ class Database:
     @property
     def conninfo(self) -> str:
         """The same database for a plain psycopg connection (jobs, the relay's LISTEN)."""
-        plain = self.url.set(drivername="postgresql").render_as_string(hide_password=False)
-        return psycopg.conninfo.make_conninfo(plain, options=self.options, connect_timeout=5)
+        parts = self.url.translate_connect_args(username="user", database="dbname") | dict(self.url.query)
+        return psycopg.conninfo.make_conninfo("", **parts | {"options": self.options, "connect_timeout": 5})
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -108,17 +115,18 @@ class Database:
                 raise
 
     async def _was_committed(self, xid: str) -> bool:
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    async with self.engine.connect() as connection:
-                        row = await connection.execute(text("SELECT pg_xact_status(CAST(:xid AS xid8))"), {"xid": xid})
-                        status = row.scalar_one()
-                    if status in {"committed", "aborted"}:
-                        return bool(status == "committed")
-                except (OperationalError, InterfaceError):
-                    pass  # the server is still coming back
-                await asyncio.sleep(0.2)
+        """Ask on a connection of its own: the pool's may be lost too, or all in use."""
+        try:
+            async with asyncio.timeout(_OUTCOME_SECONDS):
+                while True:
+                    with suppress(psycopg.OperationalError):  # the server is still coming back
+                        async with await psycopg.AsyncConnection.connect(self.conninfo) as connection:
+                            cursor = await connection.execute("SELECT pg_xact_status(%s::xid8)", [xid])
+                            if (row := await cursor.fetchone()) and row[0] in {"committed", "aborted"}:
+                                return bool(row[0] == "committed")
+                    await asyncio.sleep(0.2)
+        except TimeoutError:
+            raise OutcomeUnknown from None
 
     async def retrying(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run `work` in a transaction of its own, again (three times at most) after a deadlock.
@@ -150,19 +158,15 @@ def is_retryable(error: DBAPIError) -> bool:
 
 
 def is_contention(error: BaseException) -> bool:
-    """The database is busy or away: the caller may try again later; nothing was decided."""
+    """The database is busy (locks, time limits) or away: the caller may try again later; nothing was decided."""
+    return isinstance(error, OperationalError | InterfaceError) or is_away(error)
+
+
+def is_away(error: BaseException) -> bool:
+    """The database cannot be reached, or has no connection to spare: what comes next would fail as well."""
     if isinstance(error, DBAPIError):
-        return sqlstate(error) in {
-            "55P03",
-            "57014",
-            "57P01",
-            "57P02",
-            "57P03",
-            "53300",
-            "40P01",
-            "40001",
-        } or isinstance(error, OperationalError | InterfaceError)
-    return False
+        return error.connection_invalidated or (isinstance(error, OperationalError) and not sqlstate(error))
+    return isinstance(error, PoolTimeoutError)
 
 
 def constraint_name(error: DBAPIError) -> str | None:
@@ -171,7 +175,7 @@ def constraint_name(error: DBAPIError) -> str | None:
     return getattr(diag, "constraint_name", None)
 
 
-def unavailable(error: BaseException) -> Unavailable:
+def unavailable() -> Unavailable:
     """What a caller is told when the database is busy or away."""
     return Unavailable("The database is busy; nothing was changed. Please try again.")
 

@@ -27,6 +27,8 @@ class DomainError(Exception):
     code: ClassVar[str]
     title: ClassVar[str]
     title_zh: ClassVar[str]
+    keeps_changes: ClassVar[bool] = False
+    """Whether what was written before the refusal is committed with it (a try that counts), not undone."""
 
     def __init__(
         self,

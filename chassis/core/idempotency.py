@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy import LargeBinary, String, delete, text, update
+from sqlalchemy import ColumnElement, LargeBinary, String, delete, text, update
 from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -93,12 +93,21 @@ async def remember(session: AsyncSession, request: RequestKey, answer: Answer) -
     """Keep the answer in the transaction that claimed the key."""
     await session.execute(
         update(RequestRow)
-        .where(
-            RequestRow.caller == request.caller,
-            RequestRow.operation == request.operation,
-            RequestRow.key == request.key,
-        )
+        .where(*_row(request))
         .values(status=answer.status, content_type=answer.content_type, answer=answer.body)
+    )
+
+
+async def forget(session: AsyncSession, request: RequestKey) -> None:
+    """Give the claimed key up in this transaction, which goes on to commit: the same request may be made again."""
+    await session.execute(delete(RequestRow).where(*_row(request)))
+
+
+def _row(request: RequestKey) -> tuple[ColumnElement[bool], ...]:
+    return (
+        RequestRow.caller == request.caller,
+        RequestRow.operation == request.operation,
+        RequestRow.key == request.key,
     )
 
 

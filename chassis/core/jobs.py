@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import procrastinate
 from procrastinate import JobContext
+from procrastinate.jobs import Status
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import idempotency, relay
@@ -77,9 +78,8 @@ def _add(app: procrastinate.App, queue: str, job: Job) -> None:
         async def run_periodic(context: JobContext, timestamp: int) -> None:
             await job.function(context.additional_context["runtime"])
 
-        task = app.task(name=job.name, queue=queue, pass_context=True, queueing_lock=job.name, lock=job.name)(
-            run_periodic
-        )
+        lock = None if job.function is _retry_stalled_jobs else job.name  # the rescuer waits for nobody
+        task = app.task(name=job.name, queue=queue, pass_context=True, queueing_lock=job.name, lock=lock)(run_periodic)
         app.periodic(cron=job.cron)(task)
     else:
 
@@ -97,9 +97,17 @@ def _own_jobs() -> list[Job]:
 
 
 async def _retry_stalled_jobs(runtime: "Runtime") -> None:
-    """Jobs whose worker died in the middle run again."""
-    for job in await runtime.jobs.job_manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS):
-        await runtime.jobs.job_manager.retry_job(job)
+    """Jobs whose worker died in the middle run again.
+
+    A periodic one is ended instead, which frees its lock: its next run does what is due, and may stand in the queue
+    already, where no second one is let in.
+    """
+    manager = runtime.jobs.job_manager
+    for job in await manager.get_stalled_jobs(seconds_since_heartbeat=_STALLED_SECONDS):
+        if job.queueing_lock:
+            await manager.finish_job(job, status=Status.FAILED, delete_job=False)
+        else:
+            await manager.retry_job(job)
 
 
 async def _forget(runtime: "Runtime") -> None:

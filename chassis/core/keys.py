@@ -1,13 +1,15 @@
 """Key files: who may speak for whom.
 
-Every process has a signing key of its own (`signing.<process>.json`, a private JWK); `trusted.json` holds the public
-keys of all of them, so that a call between services needs no look-up to be checked. A service with personal data has
+Every process has a signing key of its own (`signing.<process>.json`, private JWKs); `trusted.json` holds the public
+keys of them all, so that a call between services needs no look-up to be checked. A service with personal data has
 `data.<service>.json`; identity also has `access-tokens.json`, the keys that sign people's tokens (the first one signs).
 """
 
+import fcntl
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +35,7 @@ def read_signing_keys(path: Path) -> list[OKPKey]:
 
 def read_signing_key(folder: Path, process: str) -> OKPKey:
     """The key with which `process` signs its calls. Raises KeysMissing."""
-    return read_signing_keys(folder / f"signing.{process}.json")[0]
+    return read_signing_keys(_signing_path(folder, process))[0]
 
 
 def read_trusted(folder: Path) -> dict[str, OKPKey]:
@@ -51,25 +53,38 @@ def read_data_keys(folder: Path, service: str) -> DataKeys:
 def create_key_files(folder: Path, *, processes: Sequence[str], data_services: Iterable[str]) -> list[Path]:
     """Make the key files that are missing; none is ever replaced but `trusted.json`, which gains the new keys.
 
-    Returns what was written. Files are readable by their owner alone.
+    Returns what was written. Files are readable by their owner alone. May be called by several processes at once.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    written = []
-    for process in processes:
-        path = folder / f"signing.{process}.json"
-        if not path.exists():
-            written.append(_write(path, json.dumps(generate_signing_key(process).as_dict(private=True))))
-    for service in data_services:
-        path = folder / f"data.{service}.json"
-        if not path.exists():
-            written.append(_write(path, DataKeys.generate().dump()))
-    path = folder / "access-tokens.json"
-    if not path.exists():
-        written.append(_write(path, json.dumps({"keys": [generate_signing_key("t1").as_dict(private=True)]})))
-    if written or not (folder / "trusted.json").exists():
-        public = [read_signing_key(folder, process).as_dict(private=False) for process in processes]
-        written.append(_write(folder / "trusted.json", json.dumps({"keys": public})))
+    with _locked(folder):
+        missing = [process for process in processes if not _signing_path(folder, process).exists()]
+        contents = {_signing_path(folder, name): _dump(generate_signing_key(name), private=True) for name in missing}
+        contents |= {folder / f"data.{service}.json": DataKeys.generate().dump() for service in data_services}
+        contents[folder / "access-tokens.json"] = _dump(generate_signing_key("t1"), private=True)
+        written = [_write(path, content) for path, content in contents.items() if not path.exists()]
+        trusted = read_trusted(folder) if (folder / "trusted.json").exists() else {}
+        gained = {name: read_signing_key(folder, name) for name in processes if name in missing or name not in trusted}
+        if gained:
+            written.append(_write(folder / "trusted.json", _dump(*(trusted | gained).values(), private=False)))
     return written
+
+
+def _signing_path(folder: Path, process: str) -> Path:
+    return folder / f"signing.{process}.json"
+
+
+def _dump(*keys: OKPKey, private: bool) -> str:
+    return json.dumps({"keys": [key.as_dict(private=private) for key in keys]})
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -87,7 +102,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, content: str) -> Path:
     fresh = path.with_name(path.name + ".new")
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    fresh.unlink(missing_ok=True)  # of a start that was cut off, with whatever rights it had
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(content)
         file.flush()

@@ -15,12 +15,11 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationErro
 from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, insert, text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as pg_insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.core import clock
-from chassis.core.db import ChassisBase, Database, Instant, is_contention
+from chassis.core.db import ChassisBase, Database, Instant, is_away, is_contention
 from chassis.core.errors import DomainError
 from chassis.core.ids import new_id
 from chassis.core.schema import Out
@@ -31,6 +30,9 @@ log = structlog.get_logger(__name__)
 DeliveryState = Literal["pending", "sent", "parked", "skipped"]
 Outcome = Literal["accepted", "refused", "failed", "deferred"]
 MAX_BATCH = 500
+MAX_BATCH_BYTES = 512 * 1024
+MAX_DATA_BYTES = 64 * 1024
+CONTENT_TYPE = "application/cloudevents-batch+json"
 
 
 class MessageRow(ChassisBase):
@@ -101,7 +103,12 @@ class Message(Out):
 
 
 async def publish(session: AsyncSession, message: Message) -> UUID:
-    """Write the message and its deliveries in the caller's transaction; the relay is woken when that commits."""
+    """Write the message and its deliveries in the caller's transaction; the relay is woken when that commits.
+
+    Raises ValueError where the data are larger than MAX_DATA_BYTES: a fact refers to large things by their ids.
+    """
+    if (size := len(message.model_dump_json())) > MAX_DATA_BYTES:
+        raise ValueError(f"a message of {size} bytes ({message.type})")
     message_id = new_id()
     sequence = await session.scalar(
         insert(MessageRow)
@@ -115,6 +122,8 @@ async def publish(session: AsyncSession, message: Message) -> UUID:
         )
         .returning(MessageRow.sequence)
     )
+    if not message.to:
+        return message_id
     await session.execute(
         insert(Delivery),
         [
@@ -208,7 +217,8 @@ async def receive(
 ) -> list[Result]:
     """Take a batch from the service `issuer`: all in one transaction if all go well, else one by one.
 
-    Returns a result for each, in the order given. One message's failure holds back only its own aggregate.
+    Returns a result for each, in the order given. One message's failure holds back only its own aggregate. Raises the
+    driver's error where the database is away: the whole batch will come again.
     """
     try:
         async with db.transaction() as session:
@@ -216,6 +226,8 @@ async def receive(
                 await _apply(session, subscriptions, issuer, envelope)
         return [Result(id=envelope.id, outcome="accepted") for envelope in batch]
     except Exception as error:
+        if is_away(error):
+            raise
         if len(batch) > 1 or not isinstance(error, _Refused | DomainError):
             log.info("message_batch_taken_singly", issuer=issuer, size=len(batch), reason=type(error).__name__)
     return await _receive_singly(db, subscriptions, issuer, batch)
@@ -248,8 +260,10 @@ async def _receive_one(
         reason = f"{error.code}: {error}" if isinstance(error, DomainError) else str(error)
         return Result(id=envelope.id, outcome="refused", reason=reason[:500])
     except Exception as error:
-        contention = isinstance(error, DBAPIError) and is_contention(error)
-        log.warning("message_failed", type=envelope.type, id=str(envelope.id), exc_info=None if contention else error)
+        if is_away(error):
+            raise
+        trace = None if is_contention(error) else error
+        log.warning("message_failed", type=envelope.type, id=str(envelope.id), exc_info=trace)
         return Result(id=envelope.id, outcome="failed", reason=type(error).__name__)
     return Result(id=envelope.id, outcome="accepted")
 

@@ -32,7 +32,8 @@ class Cursors:
         if cursor is None:
             return None
         try:
-            raw = base64.urlsafe_b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4))
+            padded = cursor.encode("ascii") + b"=" * (-len(cursor) % 4)
+            raw = base64.b64decode(padded, altchars=b"-_", validate=True)
         except ValueError:
             raise _invalid() from None
         mac, body = raw[:_MAC_BYTES], raw[_MAC_BYTES:]

@@ -9,6 +9,7 @@ import random
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
+from itertools import accumulate
 from typing import Any, NamedTuple
 
 import psycopg
@@ -19,7 +20,16 @@ from chassis.core import clock
 from chassis.core.client import ServiceClient
 from chassis.core.db import Database
 from chassis.core.errors import DomainError
-from chassis.core.messages import MAX_BATCH, Delivery, Envelope, MessageRow, Result, channel
+from chassis.core.messages import (
+    CONTENT_TYPE,
+    MAX_BATCH,
+    MAX_BATCH_BYTES,
+    Delivery,
+    Envelope,
+    MessageRow,
+    Result,
+    channel,
+)
 from chassis.core.telemetry import Metrics
 
 log = structlog.get_logger(__name__)
@@ -64,8 +74,11 @@ class Relay:
         while self.subscribers:
             try:
                 await self._lead()
-            except (psycopg.Error, OSError) as error:
-                log.warning("relay_disconnected", service=self.service, reason=type(error).__name__)
+            except Exception as error:
+                unforeseen = None if isinstance(error, psycopg.Error | OSError) else error
+                log.warning(
+                    "relay_disconnected", service=self.service, reason=type(error).__name__, exc_info=unforeseen
+                )
             await asyncio.sleep(_LEADERSHIP_RETRY_SECONDS)
 
     async def _lead(self) -> None:
@@ -111,20 +124,24 @@ class Relay:
                 log.warning("relay_paused", subscriber=subscriber, reason=reason, pause_seconds=round(pause, 1))
                 await asyncio.sleep(pause)
                 continue
-            if sent < MAX_BATCH:
+            if not sent:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._wake[subscriber].wait(), self.poll_seconds)
 
     async def send_batch(self, subscriber: str) -> int:
-        """Send what is due, at most MAX_BATCH messages, and note what became of each. Returns how many were sent.
+        """Send what is due, as much as a batch may hold, and note what became of each. Returns how many were sent.
 
         Raises DomainError when the subscriber does not answer or refuses the whole call; nothing is noted then.
         """
-        batch = await self._due(subscriber)
-        if not batch:
+        due = await self._due(subscriber)
+        if not due:
             return 0
-        body = [item.envelope.model_dump(mode="json", exclude_none=True) for item in batch]
-        answer = await self.client.post(subscriber, "/internal/messages", body, timeout_seconds=30)
+        encoded = [item.envelope.model_dump_json(exclude_none=True).encode() for item in due]
+        fitting = sum(size <= MAX_BATCH_BYTES for size in accumulate(len(item) + 1 for item in encoded))
+        batch, body = due[:fitting], b"[" + b",".join(encoded[:fitting]) + b"]"
+        answer = await self.client.post(
+            subscriber, "/internal/messages", body, timeout_seconds=30, content_type=CONTENT_TYPE
+        )
         await self._note(subscriber, batch, [Result.model_validate(item) for item in answer["results"]])
         return len(batch)
 
@@ -200,7 +217,7 @@ class Relay:
             "state": "parked" if refused else "pending",
             "attempts": item.attempts + 1,
             "next_attempt_at": now + timedelta(seconds=self._backoff(item.attempts + 1)),
-            "error": reason,
+            "error": (reason or "")[:500],
         }
 
     def _backoff(self, failures: int) -> float:
@@ -223,7 +240,8 @@ async def prune(db: Database, *, keep: timedelta) -> int:
     """Delete messages that every subscriber has had for longer than `keep`. Returns how many."""
     statement = text(
         "DELETE FROM message WHERE occurred_at < :before AND NOT EXISTS ("
-        "SELECT 1 FROM delivery WHERE message_sequence = sequence AND state NOT IN ('sent', 'skipped'))"
+        "SELECT 1 FROM delivery WHERE message_sequence = sequence"
+        " AND (state NOT IN ('sent', 'skipped') OR sent_at >= :before))"
     )
     async with db.transaction() as session:
         result = await session.execute(statement, {"before": clock.now() - keep})

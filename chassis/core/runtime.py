@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import procrastinate
+import structlog
 from sqlalchemy import text
 
 from chassis.core import keys
@@ -23,6 +24,9 @@ from chassis.core.tokens import AccessTokens, ServiceTokens
 
 JWKS_PATH = "/api/identity/.well-known/jwks.json"
 _STOP_SECONDS = 5.0
+_RESTART_SECONDS = 2.0
+
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,19 @@ class Runtime:
             yield
 
     async def _work(self) -> None:
-        await self.jobs.run_worker_async(
-            queues=[self.name],
-            concurrency=2,
-            install_signal_handlers=False,
-            shutdown_graceful_timeout=_STOP_SECONDS / 2,
-            additional_context={"runtime": self},
-        )
+        """Work off jobs. The worker gives up when the database is lost: another one takes its place."""
+        while True:
+            try:
+                await self.jobs.run_worker_async(
+                    queues=[self.name],
+                    concurrency=2,
+                    install_signal_handlers=False,
+                    shutdown_graceful_timeout=_STOP_SECONDS / 2,
+                    additional_context={"runtime": self},
+                )
+            except Exception as error:
+                log.warning("job_worker_stopped", service=self.name, reason=type(error).__name__)
+            await asyncio.sleep(_RESTART_SECONDS)
 
 
 async def _stop(task: asyncio.Task[None]) -> None:

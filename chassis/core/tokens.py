@@ -9,13 +9,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import UUID
 
+import structlog
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
 
 from chassis.core import clock
 from chassis.core.actor import Actor
-from chassis.core.errors import Unauthenticated
+from chassis.core.errors import Unauthenticated, Unavailable
 from chassis.core.ids import new_id
 
 ALGORITHMS = ["Ed25519"]
@@ -25,6 +26,9 @@ SERVICE_TOKEN_SECONDS = 60
 _JWKS_SECONDS = 600
 _JWKS_RETRY_SECONDS = 5
 _CACHED_TOKENS = 4096
+_CLOCK_SKEW_SECONDS = 5
+
+log = structlog.get_logger(__name__)
 
 
 class InvalidToken(Unauthenticated):
@@ -59,6 +63,7 @@ class AccessTokens:
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
         self._lock = asyncio.Lock()
+        self._refreshing: asyncio.Task[None] | None = None
         self._checked: OrderedDict[str, tuple[Actor, float]] = OrderedDict()
 
     async def actor(self, token: str) -> Actor:
@@ -82,27 +87,29 @@ class AccessTokens:
         return actor
 
     async def _key(self, kid: str) -> OKPKey:
-        moment = asyncio.get_running_loop().time()
-        stale = moment - self._fetched_at > _JWKS_SECONDS
-        if ((kid not in self._keys or stale) and moment - self._tried_at > _JWKS_RETRY_SECONDS) or not self._keys:
-            async with self._lock:
-                if self._tried_at < moment:
-                    await self._refresh(required=kid not in self._keys)
-        try:
+        if kid not in self._keys:
+            await self._refresh()
+        elif asyncio.get_running_loop().time() - self._fetched_at > _JWKS_SECONDS and not self._lock.locked():
+            self._refreshing = asyncio.create_task(self._refresh())  # the keys at hand are good meanwhile
+        if kid in self._keys:
             return self._keys[kid]
-        except KeyError:
-            raise InvalidToken from None
+        if self._fetched_at < self._tried_at:
+            raise Unavailable("The keys that sign access tokens cannot be fetched.")
+        raise InvalidToken
 
-    async def _refresh(self, *, required: bool) -> None:
-        self._tried_at = asyncio.get_running_loop().time()
-        try:
-            jwks = await self._fetch()
-        except Exception:
-            if required:
-                raise
-            return  # identity is away: go on with the keys at hand
-        self._keys = {item["kid"]: OKPKey.import_key(item) for item in jwks["keys"]}
-        self._fetched_at = self._tried_at
+    async def _refresh(self) -> None:
+        """Fetch the keys, at most once in five seconds; whoever asks meanwhile waits for the same answer."""
+        async with self._lock:
+            loop = asyncio.get_running_loop()
+            if loop.time() - self._tried_at < _JWKS_RETRY_SECONDS:
+                return
+            try:
+                jwks = await self._fetch()
+                self._keys = {str(item["kid"]): OKPKey.import_key(item) for item in jwks["keys"]}
+                self._fetched_at = self._tried_at = loop.time()
+            except Exception as error:
+                log.warning("access_token_keys_not_fetched", reason=type(error).__name__)
+                self._tried_at = loop.time()
 
 
 class ServiceTokens:
@@ -153,6 +160,7 @@ def _key_id(token: str) -> str:
 def _decode(token: str, key: OKPKey, issuer: str, audience: str) -> dict[str, Any]:
     registry = jwt.JWTClaimsRegistry(
         now=lambda: int(clock.now().timestamp()),
+        leeway=_CLOCK_SKEW_SECONDS,
         iss={"essential": True, "value": issuer},
         aud={"essential": True, "value": audience},
         exp={"essential": True},

@@ -1,7 +1,8 @@
 """Builds a service's web application from its parts."""
 
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Annotated, Any
@@ -11,7 +12,9 @@ from fastapi import APIRouter, Body, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
+from sqlalchemy.exc import SQLAlchemyError
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -65,7 +68,7 @@ def build_service(service: Service, settings: ServiceSettings, directory: Direct
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        max_body_size=service.max_body_bytes,
+        redirect_slashes=False,
         generate_unique_id_function=lambda route: route.name,
     )
     app.state.runtime = runtime
@@ -73,9 +76,41 @@ def build_service(service: Service, settings: ServiceSettings, directory: Direct
     for router in service.routers:
         app.include_router(router)
     app.include_router(_operations())
+    app.add_middleware(BodyLimit, max_bytes=service.max_body_bytes)
     app.add_middleware(RequestContext, runtime=runtime)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
     return app
+
+
+class BodyLimit:
+    """Refuses a body of more than `max_bytes`, whether its length is announced or not.
+
+    Starlette's own limit answers in plain text, and in place of whatever the application answers.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int) -> None:
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = Headers(scope=scope).get("content-length", "")
+        if re.fullmatch("[0-9]+", announced) and (len(announced) > 18 or int(announced) > self.max_bytes):
+            await plain_problem(413)(scope, receive, send)
+            return
+        size = 0
+
+        async def receive_counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > self.max_bytes:
+                raise HTTPException(413)
+            return message
+
+        await self.app(scope, receive_counted, send)
 
 
 class RequestContext:
@@ -148,10 +183,12 @@ def _operations() -> APIRouter:
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
-        """Counters for Prometheus."""
+        """Counters for Prometheus; those that the database must be asked for are left out while it is away."""
         runtime = runtime_of(request)
-        for state, count in (await relay.waiting(runtime.db)).items():
-            runtime.metrics.messages_waiting.labels(runtime.name, state).set(count)
+        runtime.metrics.messages_waiting.clear()
+        with suppress(SQLAlchemyError):
+            for state, count in (await relay.waiting(runtime.db)).items():
+                runtime.metrics.messages_waiting.labels(runtime.name, state).set(count)
         return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @router.post("/internal/messages")

@@ -8,7 +8,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
@@ -34,6 +34,8 @@ _TITLES_ZH = {
     503: "服务暂时不可用",
     504: "上游服务超时",
 }
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
+"""RFC 9110's names where those of Python's releases differ: the code comes from them and must not change."""
 
 
 class ProblemField(BaseModel):
@@ -86,7 +88,7 @@ def domain_problem(error: DomainError) -> ProblemResponse:
 
 def plain_problem(status: int, detail: str = "", headers: Mapping[str, str] | None = None) -> ProblemResponse:
     """The answer to a failure of HTTP itself: unknown path, wrong method, body too large …"""
-    phrase = HTTPStatus(status).phrase
+    phrase = _PHRASES.get(status) or HTTPStatus(status).phrase
     code = phrase.lower().replace(" ", "_").replace("-", "_")
     body = problem_body(
         status, code, phrase, _TITLES_ZH.get(status, "请求未能完成"), "" if detail == phrase else detail
@@ -128,18 +130,27 @@ def install(app: FastAPI, constraint_errors: Mapping[str, type[DomainError]]) ->
         return plain_problem(error.status_code, str(error.detail), error.headers)
 
     async def on_database_error(request: Request, error: Exception) -> Response:
-        if isinstance(error, IntegrityError) and (refusal := constraint_errors.get(constraint_name(error) or "")):
-            return domain_problem(refusal())
-        if isinstance(error, PoolTimeoutError | TimeoutError) or is_contention(error):
+        if refusal := constraint_refusal(request, error):
+            return domain_problem(refusal)
+        if is_contention(error):
             log.warning("database_busy", reason=type(getattr(error, "orig", error)).__name__)
-            return domain_problem(unavailable(error))
+            return domain_problem(unavailable())
         raise error
 
     app.add_exception_handler(DomainError, on_domain_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
     app.add_exception_handler(HTTPException, on_http_exception)
-    for kind in (DBAPIError, PoolTimeoutError, TimeoutError):
+    for kind in (DBAPIError, PoolTimeoutError):
         app.add_exception_handler(kind, on_database_error)
+    app.state.constraint_errors = constraint_errors
+
+
+def constraint_refusal(request: Request, error: Exception) -> DomainError | None:
+    """The refusal that a violated constraint stands for, by the constraint's name."""
+    kind: type[DomainError] | None = None
+    if isinstance(error, DBAPIError):
+        kind = request.app.state.constraint_errors.get(constraint_name(error))
+    return kind() if kind else None
 
 
 def _validation_problem(error: RequestValidationError) -> ProblemResponse:

@@ -1,6 +1,7 @@
 """Routes whose POSTs honour `Idempotency-Key`, and which are run again after a deadlock."""
 
 import hashlib
+import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
 
@@ -8,6 +9,7 @@ from fastapi import Request
 from fastapi.routing import APIRoute, APIRouter
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
+from starlette.datastructures import UploadFile
 from starlette.responses import Response
 
 from chassis.core import idempotency
@@ -15,9 +17,10 @@ from chassis.core.db import is_retryable
 from chassis.core.errors import DomainError, FieldError, Invalid
 from chassis.core.idempotency import Answer, RequestKey
 from chassis.web.auth import optional_actor, runtime_of
-from chassis.web.problems import domain_problem
+from chassis.web.problems import constraint_refusal, domain_problem
 
 _TRIES = 3
+_KEY = re.compile("[!-~]{1,255}")
 HIT_HEADER = "Idempotency-Hit"
 
 
@@ -25,7 +28,7 @@ class _Replay(Exception):
     """The request was answered before."""
 
     def __init__(self, answer: Answer) -> None:
-        self.answer = answer
+        self.response = Response(answer.body, answer.status, {HIT_HEADER: "true"}, media_type=answer.content_type)
 
 
 async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -53,23 +56,16 @@ class IdempotentRoute(APIRoute):
         run = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
+            request.state.may_carry_key = request.method == "POST"
             for attempt in range(1, _TRIES + 1):
                 try:
-                    response = await run(request)
-                    await _remember(
-                        request, Answer(response.status_code, _content_type(response), bytes(response.body))
-                    )
+                    return await _answer(request, run)
                 except _Replay as replay:
-                    return _replayed(replay.answer)
-                except DomainError as error:
-                    await _remember_refusal(request, error)
-                    raise
+                    return replay.response
                 except DBAPIError as error:
                     if attempt == _TRIES or not is_retryable(error):
                         raise
-                    await request.state.session.rollback()
-                else:
-                    return response
+                    await _rewind(request)
             raise AssertionError("unreachable")
 
         return handle
@@ -82,70 +78,111 @@ class Router(APIRouter):
         super().__init__(route_class=IdempotentRoute, **options)
 
 
+async def _answer(request: Request, run: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
+    """Run the route once. What it answers, or refuses for good, is remembered under its key."""
+    try:
+        response = await run(request)
+        session = _session(request)
+        if session is not None:
+            await session.flush()  # here what the database objects to can still be retried, or remembered
+            await _remember(request, session, response)
+        return response
+    except DomainError as error:
+        await _conclude_refusal(request, error)
+        raise
+    except DBAPIError as error:
+        refusal = constraint_refusal(request, error)
+        if refusal is None:
+            raise
+        await _conclude_refusal(request, refusal)
+        raise refusal from error
+
+
+async def _conclude_refusal(request: Request, error: DomainError) -> None:
+    """Commit what the refusal keeps: what the request wrote (`keeps_changes`), and the answer if it would repeat.
+
+    Raises _Replay where the same request was answered meanwhile, since the first answer is the one that counts.
+    """
+    session, claim = _session(request), _claim(request)
+    if session is None or not (error.keeps_changes or (claim and error.repeats)):
+        return
+    if not error.keeps_changes:
+        await session.rollback()
+        if claim:
+            await _begin(request, session, claim)
+    if claim and error.repeats:
+        await _remember(request, session, domain_problem(error))
+    elif claim:
+        await idempotency.forget(session, claim)
+    await runtime_of(request).db.commit(session)
+
+
+async def _rewind(request: Request) -> None:
+    """Undo what the attempt did, so that the next one finds everything as it was."""
+    session = _session(request)
+    if session is not None:
+        await session.rollback()
+    for _, value in (await request.form()).multi_items():
+        if isinstance(value, UploadFile):
+            await value.seek(0)
+
+
+def _session(request: Request) -> AsyncSession | None:
+    return getattr(request.state, "session", None)
+
+
+def _claim(request: Request) -> RequestKey | None:
+    return getattr(request.state, "request_key", None)
+
+
 async def _claim_key(request: Request, session: AsyncSession) -> None:
     key = request.headers.get("Idempotency-Key")
-    if request.method != "POST" or key is None:
+    if key is None or not getattr(request.state, "may_carry_key", False):
         return
-    if not (1 <= len(key) <= 255 and key.isprintable()):
-        raise Invalid(fields=[FieldError("header.Idempotency-Key", "must be 1 to 255 printable characters")])
+    if not _KEY.fullmatch(key):
+        raise Invalid(fields=[FieldError("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")])
     actor = await optional_actor(request)
-    content_type = request.headers.get("Content-Type", "").partition(";")[0]
-    body = await _digest(request, content_type)
     claim = RequestKey(
         caller=str(actor.id) if actor else "anonymous",
         operation=f"POST {request.url.path}"[:200],
         key=key,
-        body_hash=body,
+        body_hash=await _digest(request),
     )
+    await _begin(request, session, claim)
+    request.state.request_key = claim
+
+
+async def _begin(request: Request, session: AsyncSession, claim: RequestKey) -> None:
     kept = await idempotency.begin(session, claim)
     if kept is not None:
         opened = runtime_of(request).vault.open(kept.body, _context(claim)).encode()
         raise _Replay(Answer(kept.status, kept.content_type, opened))
-    request.state.request_key = claim
 
 
-async def _digest(request: Request, content_type: str) -> bytes:
+async def _digest(request: Request) -> bytes:
+    content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     digest = hashlib.sha256(f"{content_type}\n{request.url.query}\n".encode())
-    if content_type == "multipart/form-data":  # its boundary differs from one sending to the next
-        for name, value in (await request.form()).multi_items():
-            digest.update(name.encode())
-            if isinstance(value, str):
-                digest.update(value.encode())
-            else:
-                while chunk := await value.read(1 << 16):
-                    digest.update(chunk)
-                await value.seek(0)
-    else:
+    if content_type != "multipart/form-data":
         digest.update(await request.body())
+        return digest.digest()
+    for name, value in (await request.form()).multi_items():  # the boundary differs from one sending to the next
+        part = hashlib.sha256()
+        if isinstance(value, str):
+            part.update(value.encode())
+        else:
+            while chunk := await value.read(1 << 16):
+                part.update(chunk)
+            await value.seek(0)
+        digest.update(hashlib.sha256(name.encode()).digest() + part.digest())
     return digest.digest()
 
 
-async def _remember(request: Request, answer: Answer) -> None:
-    claim: RequestKey | None = getattr(request.state, "request_key", None)
+async def _remember(request: Request, session: AsyncSession, response: Response) -> None:
+    claim = _claim(request)
     if claim is not None:
-        sealed = runtime_of(request).vault.seal(answer.body.decode(), _context(claim))
-        await idempotency.remember(request.state.session, claim, Answer(answer.status, answer.content_type, sealed))
-
-
-async def _remember_refusal(request: Request, error: DomainError) -> None:
-    claim: RequestKey | None = getattr(request.state, "request_key", None)
-    if claim is None or not error.repeats:
-        return
-    session: AsyncSession = request.state.session
-    await session.rollback()
-    if await idempotency.begin(session, claim) is None:
-        response = domain_problem(error)
-        await _remember(request, Answer(error.status, _content_type(response), bytes(response.body)))
-        await runtime_of(request).db.commit(session)
-
-
-def _replayed(answer: Answer) -> Response:
-    headers = {HIT_HEADER: "true"}
-    return Response(answer.body, answer.status, headers, media_type=answer.content_type)
-
-
-def _content_type(response: Response) -> str:
-    return response.headers.get("content-type", "application/json")
+        sealed = runtime_of(request).vault.seal(bytes(response.body).decode(), _context(claim))
+        content_type = response.headers.get("content-type", "application/json")
+        await idempotency.remember(session, claim, Answer(response.status_code, content_type, sealed))
 
 
 def _context(claim: RequestKey) -> str:

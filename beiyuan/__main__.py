@@ -1,0 +1,5 @@
+"""`python -m beiyuan`."""
+
+from beiyuan.cli import app
+
+app()

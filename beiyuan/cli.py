@@ -1,0 +1,216 @@
+"""The command line: `beiyuan`."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+from rich.console import Console
+from rich.table import Table
+
+from beiyuan import deliveries
+from beiyuan.installation import (
+    PROCESSES,
+    AdminSettings,
+    InstallationError,
+    any_database,
+    create_keys,
+)
+from beiyuan.migrate import SERVICES
+from beiyuan.migrate import migrate as run_migrations
+from beiyuan.postgres import PostgresError
+from chassis.core.keys import KeysMissing
+
+app = typer.Typer(
+    help="和谐北苑 (Harmony Beiyuan): an open backend for neighbourhood self-government.",
+    no_args_is_help=True,
+    pretty_exceptions_show_locals=False,
+)
+demo_commands = typer.Typer(help="The demo town: invented people, places and orders.", no_args_is_help=True)
+message_commands = typer.Typer(help="Messages between services that were not delivered.", no_args_is_help=True)
+key_commands = typer.Typer(help="Key files.", no_args_is_help=True)
+app.add_typer(demo_commands, name="demo")
+app.add_typer(message_commands, name="messages")
+app.add_typer(key_commands, name="keys")
+
+out = Console()
+err = Console(stderr=True)
+
+ServiceName = Annotated[str, typer.Option(help=f"The sending service: {', '.join(SERVICES)}.")]
+
+
+@contextmanager
+def _told_plainly() -> Iterator[None]:
+    """Failures that a person can put right are told in words, without a stack trace."""
+    try:
+        yield
+    except (InstallationError, PostgresError, KeysMissing) as error:
+        err.print(str(error), style="red", markup=False)
+        raise typer.Exit(1) from None
+    except ValidationError as error:
+        for item in error.errors(include_input=False):
+            name = str(item["loc"][0]).upper() if item["loc"] else error.title
+            name = name if name.startswith("BEIYUAN_") else f"BEIYUAN_{name}"
+            err.print(f"{name}: {item['msg']}", style="red", markup=False)
+        raise typer.Exit(1) from None
+
+
+@app.command()
+def up() -> None:
+    """Run everything in this process: embedded PostgreSQL, migrations, demo town, all services and the gateway."""
+    from beiyuan.up import up as run_up
+
+    with _told_plainly():
+        run_up(out)
+
+
+@app.command()
+def serve(
+    processes: Annotated[list[str], typer.Argument(help=f"Which: {', '.join(PROCESSES)}.")],
+) -> None:
+    """Run services, each as a process of its own, on the addresses that their BEIYUAN_*_URL settings say."""
+    from beiyuan.process import run_each
+    from beiyuan.serve import serve_one
+
+    with _told_plainly():
+        if unknown := set(processes) - set(PROCESSES):
+            raise InstallationError(
+                f"No such process: {', '.join(sorted(unknown))}. There are: {', '.join(PROCESSES)}."
+            )
+        if len(processes) > 1:
+            raise typer.Exit(run_each(processes))
+        serve_one(processes[0])
+
+
+@app.command()
+def migrate() -> None:
+    """Create the services' schemas and roles and bring their tables up to date."""
+    with _told_plainly(), any_database(AdminSettings()) as urls:
+        run_migrations(urls.admin, urls.services)
+        out.print("The database is up to date.")
+
+
+@app.command()
+def database() -> None:
+    """Run the embedded PostgreSQL alone, for services in processes of their own, until Ctrl-C."""
+    from beiyuan.serve import hold_database
+
+    with _told_plainly():
+        hold_database(out)
+
+
+@demo_commands.command("load")
+def demo_load() -> None:
+    """Put the demo town into the database. Doing it again adds nothing."""
+    from beiyuan.demo.load import load
+
+    settings = AdminSettings()
+    with _told_plainly(), any_database(settings) as urls:
+        create_keys(settings)
+        loaded = load(settings, urls)
+        out.print("The demo town has been loaded." if loaded else "The demo town was there already.")
+
+
+@demo_commands.command("show")
+def demo_show(
+    as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
+) -> None:
+    """Who lives and works in the demo town, and which QR codes hang on its walls."""
+    from beiyuan.demo.show import describe
+
+    town = describe()
+    if as_json:
+        sys.stdout.write(json.dumps(town, ensure_ascii=False, indent=2) + "\n")
+        return
+    for title, rows in town.items():
+        table = Table(title=title)
+        for column in rows[0]:
+            table.add_column(column)
+        for row in rows:
+            table.add_row(*(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in row.values()))
+        out.print(table)
+
+
+@app.command()
+def openapi(
+    check: Annotated[bool, typer.Option(help="Fail if a file was not up to date.")] = False,
+) -> None:
+    """Write the OpenAPI documents and message schemas to openapi/."""
+    from beiyuan.openapi import write
+
+    changed = write()
+    for path in changed:
+        out.print(f"changed: {path.name}", markup=False)
+    if check and changed:
+        raise typer.Exit(1)
+
+
+@message_commands.command("list")
+def messages_list(service: Annotated[str | None, typer.Option(help="Only of this sending service.")] = None) -> None:
+    """Messages that are parked (refused by a subscriber) or still waiting."""
+    with _told_plainly(), any_database(AdminSettings()) as urls:
+        table = Table("service", "state", "id", "type", "aggregate", "to", "tries", "since", "reason")
+        for name in [service] if service else SERVICES:
+            for item in deliveries.undelivered(urls.admin, _known(name)):
+                table.add_row(
+                    name,
+                    item.state,
+                    item.id,
+                    item.type,
+                    item.aggregate,
+                    item.subscriber,
+                    str(item.attempts),
+                    f"{item.occurred_at:%Y-%m-%d %H:%M}",
+                    item.error or "",
+                )
+    out.print(table if table.row_count else "Every message has been delivered.")
+
+
+@message_commands.command("retry")
+def messages_retry(
+    service: ServiceName, ids: Annotated[list[str] | None, typer.Argument(help="Message ids; all, if none.")] = None
+) -> None:
+    """Send parked messages again: do this once the reason of their refusal is gone."""
+    with _told_plainly(), any_database(AdminSettings()) as urls:
+        count = deliveries.retry(urls.admin, _known(service), ids or [])
+        out.print(f"{count} message(s) will be sent again.")
+
+
+@message_commands.command("skip")
+def messages_skip(service: ServiceName, ids: Annotated[list[str], typer.Argument(help="Message ids.")]) -> None:
+    """Give parked messages up for good, so that what follows them is delivered."""
+    with _told_plainly(), any_database(AdminSettings()) as urls:
+        count = deliveries.skip(urls.admin, _known(service), ids)
+        out.print(f"{count} message(s) given up.")
+
+
+@key_commands.command("init")
+def keys_init() -> None:
+    """Make the key files that are missing in BEIYUAN_KEYS_DIR; those that exist stay as they are."""
+    settings = AdminSettings()
+    written = create_keys(settings)
+    out.print(f"{len(written)} file(s) written to {settings.keys_path}.", markup=False)
+
+
+@app.command()
+def doctor() -> None:
+    """Say what is missing or wrong on this machine and in this installation, and what to do about it."""
+    from beiyuan.doctor import examine
+
+    bad = False
+    for finding in examine(AdminSettings()):
+        mark, style = {"ok": ("✓", "green"), "note": ("!", "yellow"), "bad": ("✗", "red")}[finding.level]
+        out.print(f"{mark} {finding.text}", style=style, markup=False, highlight=False)
+        if finding.remedy:
+            out.print(f"    → {finding.remedy}", markup=False, highlight=False)
+        bad = bad or finding.level == "bad"
+    raise typer.Exit(1 if bad else 0)
+
+
+def _known(service: str) -> str:
+    if service not in SERVICES:
+        raise InstallationError(f"There is no service {service!r}. There are: {', '.join(SERVICES)}.")
+    return service

@@ -1,0 +1,63 @@
+"""Puts the demo town into the services' databases, through the services' own actions and with their own rights."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import psycopg
+
+from beiyuan.demo.load_people import load_people
+from beiyuan.demo.load_places import load_places
+from beiyuan.demo.play import play
+from beiyuan.installation import AdminSettings, DatabaseUrls, service_app, service_settings
+from chassis.core import clock
+from chassis.core.client import Directory
+from chassis.core.runtime import Runtime
+
+_LOCK = "beiyuan.demo.load"
+_FOUNDED = timedelta(days=60)
+"""How long ago the town's people and places were recorded."""
+
+
+def load(settings: AdminSettings, urls: DatabaseUrls) -> bool:
+    """Write what is missing of the demo town; False if nothing was.
+
+    Each part is one transaction that writes only what is not there: done again it adds nothing, and what was
+    interrupted is completed. Only one load at a time goes on in a database; another waits for it.
+    """
+    return asyncio.run(_load(settings, urls))
+
+
+async def _load(settings: AdminSettings, urls: DatabaseUrls) -> bool:
+    now = clock.now()
+    async with _alone(urls.admin), _service("identity", settings, urls) as identity:
+        with clock.frozen(now - _FOUNDED):
+            new_people = await load_people(identity)
+        async with _service("orders", settings, urls) as orders:
+            with clock.frozen(now - _FOUNDED):
+                new_places = await load_places(orders)
+            new_stories = await play(orders, now)
+    return new_people or new_places or new_stories
+
+
+@asynccontextmanager
+async def _alone(admin_url: str) -> AsyncIterator[None]:
+    connection = await psycopg.AsyncConnection.connect(admin_url, autocommit=True)
+    async with connection:
+        await connection.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [_LOCK])
+        yield
+
+
+@asynccontextmanager
+async def _service(name: str, settings: AdminSettings, urls: DatabaseUrls) -> AsyncIterator[Runtime]:
+    """What a service's process holds, without its background work."""
+    own = service_settings(
+        name, database_url=urls.services[name], home=settings.home, keys_dir=settings.keys_path, db_pool_size=2
+    )
+    runtime: Runtime = service_app(name, own, Directory()).state.runtime
+    try:
+        yield runtime
+    finally:
+        await runtime.client.aclose()
+        await runtime.db.dispose()

@@ -1,0 +1,33 @@
+"""When things happened in the demo town: counted back from whenever it is loaded, so that it always looks alive."""
+
+from collections.abc import Callable
+from datetime import datetime, time, timedelta
+
+from chassis.core.clock import BEIJING
+from services.orders.deadlines.calendar import is_working_day
+
+Moment = Callable[[datetime], datetime]
+"""From the moment of loading, the moment of the event: aware, before it."""
+
+
+def minutes_ago(minutes: int) -> Moment:
+    """So many minutes before now."""
+
+    def moment(now: datetime) -> datetime:
+        return now - timedelta(minutes=minutes)
+
+    return moment
+
+
+def working_day(days_ago: int, clock_time: str) -> Moment:
+    """At that time in Beijing of the last working day before today, or of the one that many further back (from 1)."""
+    wanted = time.fromisoformat(clock_time)
+
+    def moment(now: datetime) -> datetime:
+        day, left = now.astimezone(BEIJING).date(), days_ago
+        while left:
+            day -= timedelta(days=1)
+            left -= is_working_day(day)
+        return datetime.combine(day, wanted, BEIJING)
+
+    return moment

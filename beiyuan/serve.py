@@ -1,0 +1,74 @@
+"""`beiyuan serve`: one service or the gateway in this process; `beiyuan database`: the embedded PostgreSQL alone."""
+
+import shlex
+import signal
+
+from rich.console import Console
+
+from beiyuan.installation import (
+    DEFAULT_PORTS,
+    AdminSettings,
+    InstallationError,
+    create_keys,
+    database_variable,
+    own_database,
+    service_app,
+    service_settings,
+)
+from beiyuan.migrate import SERVICES
+from beiyuan.process import address_of, is_loopback, listen, run
+from chassis.core.client import Directory
+from chassis.core.settings import ProcessSettings
+from gateway.app import create_app
+from gateway.settings import GatewaySettings
+
+
+def serve_one(name: str) -> None:
+    """Serve the gateway or one service until told to stop. Raises InstallationError, KeysMissing."""
+    if name == "gateway":
+        _serve_gateway()
+    else:
+        _serve_service(name)
+
+
+def _serve_gateway() -> None:
+    settings = GatewaySettings()
+    if missing := [f"BEIYUAN_{name.upper()}_URL" for name in SERVICES if name not in settings.peer_urls]:
+        raise InstallationError(f"Set {', '.join(missing)}: the gateway must know where the services are.")
+    with listen(settings.host, settings.port, setting="BEIYUAN_PORT") as listener:
+        run(create_app(settings, Directory(settings.peer_urls)), listener, settings)
+
+
+def _serve_service(name: str) -> None:
+    url = ProcessSettings().peer_urls.get(name)
+    variable = f"BEIYUAN_{name.upper()}_URL"
+    if url is None:
+        raise InstallationError(f"Set {variable} to the address that the {name} service is reached at.")
+    settings = service_settings(name)
+    host, port = address_of(url, name)
+    if getattr(settings, "sms_sender", None) == "console" and not is_loopback(host):
+        raise InstallationError(
+            f"The console SMS sender prints sign-in codes; it is not for a public address ({host}). "
+            "Set BEIYUAN_SMS_SENDER, or listen on 127.0.0.1."
+        )
+    with listen(host, port, setting=variable) as listener:
+        run(service_app(name, settings, Directory(settings.peer_urls)), listener, settings)
+
+
+def hold_database(out: Console) -> None:
+    """Run the embedded PostgreSQL until told to stop; what `serve` needs to know is written to a file to source."""
+    settings = AdminSettings()
+    create_keys(settings)
+    with own_database(settings) as urls:
+        variables = {"BEIYUAN_HOME": str(settings.home), "BEIYUAN_ADMIN_DATABASE_URL": urls.admin}
+        variables |= {database_variable(name): url for name, url in urls.services.items()}
+        variables |= {f"BEIYUAN_{name.upper()}_URL": f"http://127.0.0.1:{DEFAULT_PORTS[name]}" for name in SERVICES}
+        path = settings.home / "database.env"
+        path.touch(mode=0o600)
+        path.write_text("".join(f"export {key}={shlex.quote(value)}\n" for key, value in variables.items()))
+        out.print(
+            f"PostgreSQL runs. In another terminal:\n    . {shlex.quote(str(path))}", markup=False, highlight=False
+        )
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+        signal.sigwait({signal.SIGINT, signal.SIGTERM})
+        path.unlink(missing_ok=True)

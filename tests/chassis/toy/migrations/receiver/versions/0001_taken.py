@@ -1,0 +1,15 @@
+"""What was taken, the chassis's tables and the job queue's."""
+
+from alembic import op
+
+from chassis.core.migrations import create_chassis_tables, create_job_tables
+from tests.chassis.toy.tables import ReceiverBase
+
+revision = "receiver_0001"
+down_revision = None
+
+
+def upgrade() -> None:
+    create_chassis_tables()
+    create_job_tables()
+    ReceiverBase.metadata.create_all(op.get_bind())

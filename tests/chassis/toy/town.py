@@ -1,0 +1,126 @@
+"""The toy services in the test's own process, with an identity that only publishes keys."""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from beiyuan.postgres import EmbeddedPostgres
+from chassis.core import keys
+from chassis.core.actor import Actor
+from chassis.core.errors import DomainError
+from chassis.core.runtime import JWKS_PATH, Parts
+from chassis.core.settings import ServiceSettings
+from chassis.web.app import Service, build_service
+from tests.chassis.toy import receiver, sender
+from tests.chassis.toy.settings import ToySettings
+from tests.town import TestDatabase, Town, actor
+
+ToyAdmin = Callable[[str], None]
+"""Runs SQL as the database's administrator."""
+
+TOYS = ("sender", "receiver")
+MIGRATIONS = Path(__file__).parent / "migrations"
+SERVICES: dict[str, Service] = {"sender": sender.SERVICE, "receiver": receiver.SERVICE}
+
+
+@dataclass(frozen=True)
+class ToyDatabase(TestDatabase):
+    """A database with the toys' schemas and roles, migrated."""
+
+    __test__ = False
+
+    name: str
+    server: EmbeddedPostgres
+
+    def url(self, service: str) -> str:
+        return self.server.url(self.name, user=f"toy_{service}", password=f"{service} 密码 %&")
+
+    @property
+    def service_urls(self) -> dict[str, str]:
+        return {service: self.url(service) for service in TOYS}
+
+
+class ToyTown(Town):
+    """The toys on a database of the test's own. Background work is off unless a test switches it on."""
+
+    def __init__(self, database: ToyDatabase, keys_dir: Path, home: Path) -> None:
+        super().__init__(database, keys_dir, home)
+        self.jwks_asked = 0
+        self.jwks_status = 200
+        self.jwks = {"keys": [self._signing_key.as_dict(private=False)]}
+        self.directory.host("identity", Starlette(routes=[Route(JWKS_PATH, self._publish_keys)]))
+
+    async def _publish_keys(self, request: Request) -> JSONResponse:
+        self.jwks_asked += 1
+        return JSONResponse(self.jwks, self.jwks_status)
+
+    def settings(self, service: str, **overrides: Any) -> ServiceSettings:
+        values: dict[str, Any] = {
+            "database_url": self.database.url(service),
+            "home": self.home,
+            "keys_dir": self.keys_dir,
+            "jobs_enabled": False,
+            "relay_enabled": False,
+            "db_pool_size": 5,
+            "db_pool_overflow": 20,
+        }
+        return ToySettings(**(values | overrides))
+
+    async def serve(self, service: Service, **overrides: Any) -> FastAPI:
+        """Start a service made for this test, with `overrides` of its settings."""
+        name = service.parts.name
+        app = build_service(service, self.settings(name, **overrides), self.directory)
+        await self._stack.enter_async_context(app.router.lifespan_context(app))
+        self.directory.host(name, app)
+        self.apps[name] = app
+        return app
+
+    async def start(self, service: str, **overrides: Any) -> FastAPI:
+        return await self.serve(SERVICES[service], **overrides)
+
+    def writer(self, who: Actor | None = None) -> Any:
+        """A client of the sender, signed in as one who may write."""
+        return self.client("sender", who or actor("writer"))
+
+    async def write(self, box: str, *words: str) -> None:
+        """Write notes, each in a transaction of its own."""
+        for each in words:
+            async with self.db("sender").transaction() as session:
+                await sender.write(session, box, each)
+
+    async def taken(self) -> list[str]:
+        """The words of every note that took effect at the receiver, in order."""
+        return await self.column("receiver", "SELECT words FROM taken ORDER BY position")
+
+    async def column(self, service: str, statement: str, **values: Any) -> list[Any]:
+        """The first column of a query, with the service's own rights."""
+        async with self.db(service).transaction() as session:
+            return list(await session.scalars(text(statement), values))
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """The environment of a toy process: nothing of ours but `settings`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BEIYUAN_")}
+    return kept | settings
+
+
+def key_files(folder: Path) -> Path:
+    """Key files of the toys."""
+    keys.create_key_files(folder, processes=["gateway", "identity", *TOYS], data_services=TOYS)
+    return folder
+
+
+def service_of(router: APIRouter, *, name: str = "sender", **constraint_errors: type[DomainError]) -> Service:
+    """A service of one router, made for a test."""
+    return Service(
+        parts=Parts(name=name), title=name, description="", routers=[router], constraint_errors=constraint_errors
+    )

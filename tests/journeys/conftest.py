@@ -1,0 +1,28 @@
+"""The journeys run against the real thing, both ways: everything in one process, and a process for each service."""
+
+import os
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+import pytest
+
+from tests.journeys.running import Running, all_in_one, separate_processes
+
+WAYS: dict[str, Callable[[Path, Path], AbstractContextManager[Running]]] = {
+    "all-in-one": all_in_one,
+    "separate": separate_processes,
+}
+
+
+@pytest.fixture(scope="session", params=WAYS)
+def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """An installation with the demo town; or, with BEIYUAN_JOURNEY_URL, the one that runs there already."""
+    if url := os.environ.get("BEIYUAN_JOURNEY_URL"):
+        if request.param != "all-in-one":
+            pytest.skip("BEIYUAN_JOURNEY_URL names one server, and that is tried")
+        yield Running(url, tmp_path_factory.mktemp("home"), [], fixed_code=True)
+        return
+    home = tmp_path_factory.mktemp(request.param)
+    with WAYS[request.param](home / "家 home", home) as installation:
+        yield installation
