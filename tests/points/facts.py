@@ -44,6 +44,7 @@ class Order:
 
     id: UUID = field(default_factory=new_id)
     unit_id: UUID = field(default_factory=new_id)
+    community: UUID = field(default_factory=new_id)
     at: datetime = NOON
 
     @property
@@ -51,7 +52,7 @@ class Order:
         return f"BY-{self.id.hex[-8:]}"
 
     def _tell(self, what: str, **data: Any) -> Told:
-        data |= {"order_id": self.id, "occurred_at": self.at.isoformat()}
+        data |= {"order_id": self.id, "community": self.community, "occurred_at": self.at.isoformat()}
         plain = {name: str(value) if isinstance(value, UUID) else value for name, value in data.items()}
         return Told(f"orders.{what}.v1", self.id, plain)
 
@@ -62,7 +63,6 @@ class Order:
             claim_id=claim_id or new_id(),
             handler_id=handler,
             unit_id=self.unit_id,
-            community="某社区",
             in_time=in_time,
         )
 

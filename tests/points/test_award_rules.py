@@ -57,7 +57,7 @@ def claimed(in_time: bool) -> OrderClaimed:
         claim_id=uuid4(),
         handler_id=uuid4(),
         unit_id=uuid4(),
-        community="某社区",
+        community=uuid4(),
         in_time=in_time,
         occurred_at=NOON,
     )
@@ -104,7 +104,7 @@ def test_a_meeting_on_site_and_a_claim_in_time_are_credited_to_whom_they_are_due
     [for_meeting], [for_claim] = rules.merits(meeting), rules.merits(claim)
     assert (for_meeting.rule, for_meeting.person_id) == (RuleCode.ORDER_MEET, meeting.handler_id)
     assert (for_claim.rule, for_claim.person_id) == (RuleCode.ORDER_CLAIM, claim.handler_id)
-    assert (for_claim.unit_id, for_claim.community) == (claim.unit_id, "某社区")
+    assert (for_claim.unit_id, for_claim.community_id) == (claim.unit_id, claim.community)
 
 
 @pytest.mark.parametrize(("real", "has_account"), [(True, False), (False, True), (False, False)])

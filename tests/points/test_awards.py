@@ -292,3 +292,23 @@ async def test_an_award_that_the_cap_left_nothing_of_is_on_record(points: Points
     async with points.db.transaction() as session:
         awards = (await session.scalars(select(Award).where(Award.household_id == household))).all()
     assert sorted((award.points, award.points_due) for award in awards) == [(0, 2), *[(2, 2)] * 5]
+
+
+async def test_an_award_records_to_whom_it_is_credited(points: Points) -> None:
+    order, handler, reporter, household = Order(), new_id(), new_id(), new_id()
+    await points.tell(
+        *order.handled(handler)[:2],
+        order.closed(handler, reporter_id=reporter, reporter_household_id=household),
+    )
+    async with points.db.transaction() as session:
+        awards = (await session.scalars(select(Award).where(Award.order_id == order.id))).all()
+    staff = (handler, None, order.unit_id, order.community)
+    assert {
+        award.rule_code: (award.person_id, award.household_id, award.unit_id, award.community_id) for award in awards
+    } == {
+        "order.base": staff,
+        "order.claim": staff,
+        "order.double_yes": staff,
+        "order.meet": staff,
+        "report.accepted": (reporter, household, None, order.community),
+    }

@@ -111,12 +111,12 @@ MOVES = st.lists(
 
 
 @settings(
-    max_examples=20,
+    max_examples=15,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(moves=MOVES)
-async def test_no_history_makes_or_loses_a_point(points: Points, moves: Sequence[tuple[Any, ...]]) -> None:
+async def test_no_history_makes_or_loses_a_point(own_points: Points, moves: Sequence[tuple[Any, ...]]) -> None:
     wallets = [wallet() for _ in range(3)]
     expected = dict.fromkeys(wallets, 0)
     posted: list[tuple[Transfer, AccountKey | None, AccountKey]] = []
@@ -125,7 +125,7 @@ async def test_no_history_makes_or_loses_a_point(points: Points, moves: Sequence
             case "award":
                 posted.append(
                     (
-                        await post(points, posting(issuance(LedgerName.CIVIC), wallets[first], amount)),
+                        await post(own_points, posting(issuance(LedgerName.CIVIC), wallets[first], amount)),
                         None,
                         wallets[first],
                     )
@@ -134,7 +134,7 @@ async def test_no_history_makes_or_loses_a_point(points: Points, moves: Sequence
             case "spend" if first != second:
                 source, target = wallets[first], wallets[second]
                 try:
-                    posted.append((await post(points, posting(source, target, amount)), source, target))
+                    posted.append((await post(own_points, posting(source, target, amount)), source, target))
                 except InsufficientPoints:
                     assert expected[source] < amount
                     continue
@@ -143,14 +143,14 @@ async def test_no_history_makes_or_loses_a_point(points: Points, moves: Sequence
             case "reverse" if first < len(posted):
                 transfer, source_or_none, target = posted[first]
                 try:
-                    await reverse(points, transfer, amount)
+                    await reverse(own_points, transfer, amount)
                 except ReversalExceedsTransfer:
                     continue
                 expected[target] -= amount
                 if source_or_none is not None:
                     expected[source_or_none] += amount
-    await points.check()
-    async with points.db.transaction() as session:
+    await own_points.check()
+    async with own_points.db.transaction() as session:
         accounts = await accounts_by_id(session, [key.id for key in wallets])
     assert {key: accounts[key.id].balance if key.id in accounts else 0 for key in wallets} == expected
 

@@ -93,23 +93,22 @@ STEPS = st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.booleans()), min
 
 
 @settings(
-    max_examples=25,
+    max_examples=20,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 @given(steps=STEPS, data=st.data())
 async def test_in_whatever_order_the_facts_of_an_order_come_each_gets_the_same(
-    points: Points, steps: Sequence[tuple[int, bool, bool]], data: st.DataObject
+    own_points: Points, steps: Sequence[tuple[int, bool, bool]], data: st.DataObject
 ) -> None:
     handlers = [new_id() for _ in range(3)]
     told = story(steps, Order(), handlers)
     shuffled = data.draw(st.permutations([*told, *data.draw(st.lists(st.sampled_from(told), max_size=4))]))
-    for message in shuffled:
-        await points.tell(message)
+    await own_points.tell(*shuffled)
     last, in_time, on_site = steps[-1]
     expected = dict.fromkeys(handlers, 0) | {handlers[last]: 30 + 2 * in_time + 3 * on_site}
-    assert await points.balances(handlers) == expected
-    await points.check()
+    assert await own_points.balances(handlers) == expected
+    await own_points.check()
 
 
 @pytest.mark.parametrize("batch_size", [1, 7])

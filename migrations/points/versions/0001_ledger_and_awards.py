@@ -167,7 +167,7 @@ def create_awards() -> None:
         sa.Column("person_id", sa.Uuid),
         sa.Column("household_id", sa.Uuid),
         sa.Column("unit_id", sa.Uuid),
-        sa.Column("community", sa.Text),
+        sa.Column("community_id", sa.Uuid),
         sa.Column("points_due", sa.BigInteger, nullable=False),
         sa.Column("points", sa.BigInteger, nullable=False),
         sa.Column("transfer_id", sa.Uuid),

@@ -81,7 +81,7 @@ async def _grant(session: AsyncSession, record: Fact, merit: Merit, rule: RuleVe
             person_id=merit.person_id,
             household_id=merit.household_id,
             unit_id=merit.unit_id,
-            community=merit.community,
+            community_id=merit.community_id,
             points_due=rule.points,
             points=points,
             transfer_id=transfer.id if transfer else None,

@@ -19,7 +19,7 @@ class Merit:
     person_id: UUID | None = None
     household_id: UUID | None = None
     unit_id: UUID | None = None
-    community: str | None = None
+    community_id: UUID | None = None
 
 
 def merits(fact: OrderFact) -> list[Merit]:
@@ -31,9 +31,9 @@ def merits(fact: OrderFact) -> list[Merit]:
     """
     match fact:
         case OrderClaimed(in_time=True):
-            return [Merit(RuleCode.ORDER_CLAIM, fact.handler_id, None, fact.unit_id, fact.community)]
+            return [_of_handler(RuleCode.ORDER_CLAIM, fact)]
         case OrderMet(mode="on_site"):
-            return [Merit(RuleCode.ORDER_MEET, fact.handler_id, None, fact.unit_id)]
+            return [_of_handler(RuleCode.ORDER_MEET, fact)]
         case OrderClosed():
             return _merits_of_closure(fact)
         case _:
@@ -41,12 +41,17 @@ def merits(fact: OrderFact) -> list[Merit]:
 
 
 def _merits_of_closure(fact: OrderClosed) -> list[Merit]:
-    found = [Merit(RuleCode.ORDER_BASE, fact.handler_id, None, fact.unit_id)]
+    found = [_of_handler(RuleCode.ORDER_BASE, fact)]
     if fact.solved and fact.satisfied == "satisfied":
-        found.append(Merit(RuleCode.ORDER_DOUBLE_YES, fact.handler_id, None, fact.unit_id))
+        found.append(_of_handler(RuleCode.ORDER_DOUBLE_YES, fact))
     if fact.real and fact.reporter_household_id is not None:
-        found.append(Merit(RuleCode.REPORT_ACCEPTED, fact.reporter_id, fact.reporter_household_id))
+        reporter, household = fact.reporter_id, fact.reporter_household_id
+        found.append(Merit(RuleCode.REPORT_ACCEPTED, reporter, household, None, fact.community))
     return found
+
+
+def _of_handler(rule: RuleCode, fact: OrderClaimed | OrderMet | OrderClosed) -> Merit:
+    return Merit(rule, fact.handler_id, None, fact.unit_id, fact.community)
 
 
 def in_force(versions: Iterable[RuleVersion], code: RuleCode, at: datetime) -> RuleVersion | None:

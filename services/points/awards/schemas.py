@@ -22,6 +22,7 @@ class OrderFact(BaseModel):
 
     order_id: UUID
     number: Annotated[str, Text(40)] | None = None
+    community: UUID | None = None
     occurred_at: AwareDatetime
 
     @property
@@ -38,7 +39,6 @@ class OrderClaimed(OrderFact):
     claim_id: UUID
     handler_id: UUID
     unit_id: UUID
-    community: str | None
     in_time: bool
 
     @property

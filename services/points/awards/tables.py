@@ -108,7 +108,7 @@ class Award(Base):
     person_id: Mapped[UUID | None]
     household_id: Mapped[UUID | None]
     unit_id: Mapped[UUID | None]
-    community: Mapped[str | None]
+    community_id: Mapped[UUID | None]
     points_due: Mapped[int]
     points: Mapped[int]
     transfer_id: Mapped[UUID | None] = mapped_column(ForeignKey("transfer.id"))
