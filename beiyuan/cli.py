@@ -1,4 +1,7 @@
-"""The command line: `beiyuan`."""
+"""The command line: `beiyuan`.
+
+What only some commands need is imported in them, so that the small ones answer at once.
+"""
 
 import json
 import sys
@@ -12,15 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from beiyuan import deliveries
-from beiyuan.installation import (
-    PROCESSES,
-    AdminSettings,
-    InstallationError,
-    any_database,
-    create_keys,
-)
-from beiyuan.migrate import SERVICES
-from beiyuan.migrate import migrate as run_migrations
+from beiyuan.installation import AdminSettings, InstallationError, any_database, create_keys
+from beiyuan.names import PROCESSES, SERVICES
 from beiyuan.postgres import PostgresError
 from chassis.core.keys import KeysMissing
 
@@ -88,6 +84,8 @@ def serve(
 @app.command()
 def migrate() -> None:
     """Create the services' schemas and roles and bring their tables up to date."""
+    from beiyuan.migrate import migrate as run_migrations
+
     with _told_plainly(), any_database(AdminSettings()) as urls:
         run_migrations(urls.admin, urls.services)
         out.print("The database is up to date.")

@@ -14,14 +14,14 @@ from pydantic_settings import BaseSettings
 
 from beiyuan import deliveries
 from beiyuan.installation import (
-    PROCESSES,
     AdminSettings,
     InstallationError,
     configured_service_urls,
     running_database,
     settings_classes,
 )
-from beiyuan.migrate import SERVICES, alembic_config
+from beiyuan.migrate import alembic_config
+from beiyuan.names import PROCESSES, SERVICES
 from beiyuan.postgres import PostgresError, find_binaries, fitting_binaries
 from chassis.core import clock, keys
 from chassis.core.keys import KeysMissing

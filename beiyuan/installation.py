@@ -11,21 +11,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
-from fastapi import FastAPI
 from pydantic import Field, SecretStr
 
-from beiyuan.migrate import SERVICES
+from beiyuan.names import PROCESSES, SERVICES
 from beiyuan.postgres import EmbeddedPostgres
 from chassis.core import keys
 from chassis.core.client import Directory
 from chassis.core.settings import ProcessSettings, ServiceSettings
 from gateway.settings import GatewaySettings
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
 DATABASE = "beiyuan"
-PROCESSES = ("gateway", *SERVICES)
-DEFAULT_PORTS = {"gateway": 8000, "identity": 8101, "orders": 8102, "points": 8103}
 
 
 class AdminSettings(ProcessSettings):
@@ -137,9 +138,9 @@ def _settings_class(service: str) -> type[ServiceSettings]:
     return kind
 
 
-def service_app(service: str, settings: ServiceSettings, directory: Directory) -> FastAPI:
-    """A service's application."""
-    app: FastAPI = import_module(f"services.{service}.app").create_app(settings, directory)
+def service_app(service: str, settings: ServiceSettings, directory: Directory, **options: object) -> "FastAPI":
+    """A service's application; `options` are those of its own `create_app`."""
+    app: FastAPI = import_module(f"services.{service}.app").create_app(settings, directory, **options)
     return app
 
 

@@ -12,7 +12,8 @@ from psycopg import sql
 from sqlalchemy import Connection, create_engine, text
 from sqlalchemy.engine import URL, make_url
 
-SERVICES = ("identity", "orders", "points")
+from beiyuan.names import SERVICES
+
 MIGRATIONS = Path(__file__).resolve().parent.parent / "migrations"
 _LOCK = "beiyuan.migrate"
 

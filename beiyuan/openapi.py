@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from beiyuan.installation import PROCESSES, service_app, service_settings
-from beiyuan.migrate import SERVICES
+from beiyuan.installation import service_app, service_settings
+from beiyuan.names import PROCESSES, SERVICES
 from chassis.core import keys
 from chassis.core.client import Directory
 from chassis.core.messages import Message

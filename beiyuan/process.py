@@ -16,7 +16,8 @@ import uvicorn
 from fastapi import FastAPI
 from starlette.types import ASGIApp
 
-from beiyuan.installation import DEFAULT_PORTS, InstallationError
+from beiyuan.installation import InstallationError
+from beiyuan.names import DEFAULT_PORTS
 from chassis.core.settings import ProcessSettings
 from chassis.core.telemetry import configure_logging
 

@@ -6,7 +6,6 @@ import signal
 from rich.console import Console
 
 from beiyuan.installation import (
-    DEFAULT_PORTS,
     AdminSettings,
     InstallationError,
     create_keys,
@@ -15,7 +14,7 @@ from beiyuan.installation import (
     service_app,
     service_settings,
 )
-from beiyuan.migrate import SERVICES
+from beiyuan.names import DEFAULT_PORTS, SERVICES
 from beiyuan.process import address_of, is_loopback, listen, run
 from chassis.core.client import Directory
 from chassis.core.settings import ProcessSettings

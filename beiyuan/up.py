@@ -7,7 +7,8 @@ from rich.console import Console
 from beiyuan.demo import town as demo_town
 from beiyuan.demo.load import load
 from beiyuan.installation import AdminSettings, create_keys, own_database, service_app, service_settings
-from beiyuan.migrate import SERVICES, migrate
+from beiyuan.migrate import migrate
+from beiyuan.names import SERVICES
 from beiyuan.process import listen, refuse_demo_in_public, run
 from chassis.core.client import Directory
 from gateway.app import create_app

@@ -114,12 +114,14 @@ class Edge:
                 message = {**message, "headers": [*marked, (b"x-request-id", call.request_id.encode())]}
             await send(message)
 
-        with self._metrics.in_flight.track_inprogress():
-            try:
-                await self._guarded({**scope, _CALL: call}, receive, send_marked)
-            except ClientGone:
-                call.status = None
-        self._metrics.count(call.service, scope["method"], call.status, perf_counter() - started)
+        self._metrics.in_flight += 1
+        try:
+            await self._guarded({**scope, _CALL: call}, receive, send_marked)
+        except ClientGone:
+            call.status = None
+        finally:
+            self._metrics.in_flight -= 1
+            self._metrics.count(call.service, scope["method"], call.status, perf_counter() - started)
 
     def _open(self, scope: Scope) -> Call:
         incoming: Headers = scope["headers"]

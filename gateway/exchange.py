@@ -11,6 +11,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.errors import AnswerTooSlow, BodyTooLarge, BodyTooSlow, ClientGone
 
+_LOOK_SECONDS = 0.25
+
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
@@ -34,25 +36,33 @@ class Exchange:
         self._body_complete = asyncio.Event()
         self._gone = asyncio.Event()
         self._stopped: Exception | None = None
-        self._timer = asyncio.timeout(None)
+        self._loop = asyncio.get_running_loop()
+        self._task = _current_task()
+        self._deadline = 0.0
+        self._watcher: asyncio.Task[None] | None = None
         self.started = False
         self.finished = False
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Let `app` answer. Raises BodyTooLarge, BodyTooSlow, AnswerTooSlow, ClientGone, and what `app` raises."""
-        watcher = asyncio.create_task(self._watch())
+        cancelled_before = self._task.cancelling()
+        self._allow(self._allowance.body_seconds if self._has_body else self._allowance.answer_seconds)
+        self._look_again()
         try:
-            async with self._timer:
-                self._allow(self._allowance.body_seconds if self._has_body else self._allowance.answer_seconds)
-                await app(scope, self.receive, self.send)
-        except TimeoutError:
-            if not self._timer.expired():
-                raise
-            waited_for_body = self._has_body and not self._body_complete.is_set()
-            self._stopped = self._stopped or (BodyTooSlow() if waited_for_body else AnswerTooSlow())
+            await app(scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            if self._stopped is None or self._task.cancelling() > cancelled_before + 1:
+                raise  # it is not, or not only, we who asked for it
+        except Exception:
+            if self._stopped is None:
+                raise  # otherwise it is only what the cancellation made of it
         finally:
-            watcher.cancel()
+            self._next.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
         if self._stopped is not None:
+            if self._task.cancelling() > cancelled_before:
+                self._task.uncancel()
             raise self._stopped
 
     async def receive(self) -> Message:
@@ -85,12 +95,30 @@ class Exchange:
             self.started = True
             self._allow(self._allowance.transfer_seconds)
         elif not message.get("more_body", False):
-            self.finished = True
-            self._allow(None)  # what an application does after its answer is its own affair
+            self.finished = True  # what an application does after its answer is its own affair
         await self._client_send(message)
 
+    def _allow(self, seconds: float) -> None:
+        self._deadline = self._loop.time() + seconds
+
+    def _look_again(self) -> None:
+        """Come back soon, or at the deadline. Most exchanges are over before the first look, and cost no more."""
+        left = max(0.0, self._deadline - self._loop.time())
+        self._next: asyncio.Handle = self._loop.call_later(min(left, _LOOK_SECONDS), self._look_after)
+
+    def _look_after(self) -> None:
+        """Stop what is over its time; from the first look on, notice when the client hangs up."""
+        if self.finished or self._stopped is not None:
+            return
+        if self._loop.time() >= self._deadline:
+            waited_for_body = self._has_body and not self._body_complete.is_set() and not self.started
+            self._stop(BodyTooSlow() if waited_for_body else AnswerTooSlow())
+            return
+        if self._watcher is None:
+            self._watcher = self._loop.create_task(self._watch())
+        self._look_again()
+
     async def _watch(self) -> None:
-        """Notice that the client hangs up while its answer is being worked on."""
         if self._has_body:
             await self._body_complete.wait()
         while (await self._client_receive())["type"] != "http.disconnect":
@@ -99,11 +127,15 @@ class Exchange:
         if not self.finished:
             self._stop(ClientGone())
 
-    def _allow(self, seconds: float | None) -> None:
-        if self._stopped is None and not self._timer.expired():
-            self._timer.reschedule(None if seconds is None else asyncio.get_running_loop().time() + seconds)
-
     def _stop(self, reason: Exception) -> None:
-        if self._stopped is None:
-            self._allow(0)
+        if self._stopped is None and not self.finished:
             self._stopped = reason
+            self._next.cancel()
+            # Not at once: it may be this very task that we are in, and it may end before.
+            self._next = self._loop.call_soon(self._task.cancel)
+
+
+def _current_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task

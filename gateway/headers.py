@@ -25,13 +25,13 @@ HOP_BY_HOP = frozenset(
 _IDENTITY_PREFIXES = (b"x-beiyuan-", b"x-user-", b"x-actor", b"x-forwarded-", b"x-original-", b"x-rewrite-")
 _IDENTITY = frozenset({b"forwarded", b"x-real-ip", b"x-client-ip", b"true-client-ip", b"x-user", b"via"})
 # `Expect` has been answered by our own server; the other two are set anew for every request.
-_OURS = frozenset({b"expect", b"x-request-id", b"traceparent"})
+_NOT_PASSED_ON = HOP_BY_HOP | {b"expect", b"x-request-id", b"traceparent"}
 
 # Connection may name further headers to drop, but not these: dropping them would change what the message means.
 _NEVER_NAMED = frozenset({b"host", b"content-length", b"content-type", b"authorization", b"content-encoding"})
 
 # `Server` tells attackers what runs here, `Date` is set by our own server.
-_NOT_PASSED_BACK = frozenset({b"server", b"date", b"x-powered-by", b"x-request-id", b"traceparent", b"tracestate"})
+_NOT_PASSED_BACK = HOP_BY_HOP | {b"server", b"date", b"x-powered-by", b"x-request-id", b"traceparent", b"tracestate"}
 
 _API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _PAGE_POLICY = (
@@ -64,16 +64,20 @@ def _is_identity(name: bytes) -> bool:
 
 def inbound(headers: Headers, *, keep_tracestate: bool) -> Headers:
     """What of a client's headers (names in lower case) goes on to a service."""
-    dropped = HOP_BY_HOP | _OURS | _named_by_connection(headers)
+    dropped = _NOT_PASSED_ON
+    if named := _named_by_connection(headers):
+        dropped = dropped | named
     if not keep_tracestate:
-        dropped |= {b"tracestate"}
+        dropped = dropped | {b"tracestate"}
     return [(name, value) for name, value in headers if name not in dropped and not _is_identity(name)]
 
 
 def outbound(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
     """What of a service's headers goes back to the client."""
     lower = [(name.lower(), value) for name, value in headers]
-    dropped = HOP_BY_HOP | _NOT_PASSED_BACK | _named_by_connection(lower)
+    dropped = _NOT_PASSED_BACK
+    if named := _named_by_connection(lower):
+        dropped = dropped | named
     return [(name, value) for name, value in lower if name not in dropped and not name.startswith(b"x-beiyuan-")]
 
 

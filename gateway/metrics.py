@@ -23,7 +23,9 @@ class EdgeMetrics:
             ["service"],
             registry=self.registry,
         )
-        self.in_flight = Gauge("beiyuan_gateway_in_flight", "Requests being answered now", registry=self.registry)
+        self.in_flight = 0
+        gauge = Gauge("beiyuan_gateway_in_flight", "Requests being answered now", registry=self.registry)
+        gauge.set_function(lambda: self.in_flight)
 
     def count(self, service: str, method: str, status: int | None, seconds: float) -> None:
         """Count one request; `status` is None where the client hung up before there was one."""

@@ -110,7 +110,6 @@ def _own_document() -> Json:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
     schemas = problem.pop("$defs", {}) | {"Problem": problem}
     return {
-        "tags": [{"name": "gateway", "description": "For the machines that watch over this one."}],
         "paths": {
             "/healthz": _page("healthz", "The process is alive.", _json("Alive", status=_STRING)),
             "/readyz": _page(

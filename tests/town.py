@@ -11,7 +11,7 @@ from uuid import UUID
 import httpx2
 from fastapi import FastAPI
 
-from beiyuan.migrate import SERVICES
+from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
 from chassis.core import keys
 from chassis.core.actor import Actor

@@ -1,6 +1,7 @@
 """Invented names, phone numbers, codes and ids, each worked out from a stable key and from nothing else."""
 
 import hashlib
+from functools import cache
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 _NAMESPACE = uuid5(NAMESPACE_URL, "https://beiyuan.invalid/demo")
@@ -14,6 +15,7 @@ _CODE_LETTERS = "23456789abcdefghjkmnpqrstuvwxyz"
 _CODE_LENGTH = 10
 
 
+@cache
 def stable_id(kind: str, key: str) -> UUID:
     """The id of the thing of this kind and key, the same in every installation."""
     return uuid5(_NAMESPACE, f"{kind}/{key}")

@@ -10,7 +10,7 @@ _SIZE = (960, 720)
 
 
 def picture(key: str, *, done: bool) -> bytes:
-    """A PNG of a wall with a door: cracked, or (`done`) mended. The colours depend on `key` alone."""
+    """A JPEG of a wall with a door: cracked, or (`done`) mended. The colours depend on `key` alone."""
     red, green, blue = names.device(key)[:3]
     wall = (150 + red % 80, 150 + green % 80, 140 + blue % 80)
     image = Image.new("RGB", _SIZE, wall)
@@ -25,5 +25,5 @@ def picture(key: str, *, done: bool) -> bytes:
         draw.line((160, 190, 260, 240), fill=(50, 45, 45), width=7)
     draw.text((24, 664), "demo", fill="white", font_size=36)
     out = BytesIO()
-    image.save(out, "PNG")
+    image.save(out, "JPEG")
     return out.getvalue()

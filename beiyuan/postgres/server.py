@@ -28,6 +28,7 @@ SETTINGS = {
     "shared_buffers": "128MB",
     "timezone": "UTC",
     "log_timezone": "UTC",
+    "log_error_verbosity": "terse",  # the details of an error hold values of rows
 }
 UNSAFE_SETTINGS = {"fsync": "off", "full_page_writes": "off"}
 

@@ -107,7 +107,7 @@ async def publish(session: AsyncSession, message: Message) -> UUID:
 
     Raises ValueError where the data are larger than MAX_DATA_BYTES: a fact refers to large things by their ids.
     """
-    if (size := len(message.model_dump_json())) > MAX_DATA_BYTES:
+    if (size := len(message.model_dump_json().encode())) > MAX_DATA_BYTES:
         raise ValueError(f"a message of {size} bytes ({message.type})")
     message_id = new_id()
     sequence = await session.scalar(
@@ -200,6 +200,8 @@ class Subscriptions:
         self, message_type: str, view: type[Fact]
     ) -> Callable[[Callable[[AsyncSession, Fact, Envelope], Awaitable[None]]], Handler]:
         """Register `async handler(session, fact, envelope)`. It raises DomainError to refuse the message for ever."""
+        if message_type in self.by_type:
+            raise ValueError(f"{message_type} has a handler already")
 
         def register(handler: Callable[[AsyncSession, Fact, Envelope], Awaitable[None]]) -> Handler:
             self.by_type[message_type] = Subscription(view, handler)

@@ -119,7 +119,7 @@ class Relay:
                 failures = 0
             except Exception as error:
                 failures += 1
-                pause = self._backoff(failures)
+                pause = backoff_seconds(failures, longest=self.backoff_max_seconds)
                 reason = error.code if isinstance(error, DomainError) else type(error).__name__
                 log.warning("relay_paused", subscriber=subscriber, reason=reason, pause_seconds=round(pause, 1))
                 await asyncio.sleep(pause)
@@ -212,28 +212,31 @@ class Relay:
     def _setback(self, item: Unsent, result: Result | None, now: datetime) -> dict[str, Any]:
         refused = result is not None and result.outcome == "refused"
         reason = result.reason if result else "the subscriber gave no result for it"
+        pause = backoff_seconds(item.attempts + 1, longest=self.backoff_max_seconds)
         log.warning("message_parked" if refused else "message_delayed", id=str(item.envelope.id), reason=reason)
         return {
             "state": "parked" if refused else "pending",
             "attempts": item.attempts + 1,
-            "next_attempt_at": now + timedelta(seconds=self._backoff(item.attempts + 1)),
+            "next_attempt_at": now + timedelta(seconds=pause),
             "error": (reason or "")[:500],
         }
 
-    def _backoff(self, failures: int) -> float:
-        pause = min(self.backoff_max_seconds, _FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 20))
-        return pause * random.uniform(0.5, 1.0)  # noqa: S311  # spreading, not secrecy
+
+def backoff_seconds(failures: int, *, longest: float) -> float:
+    """How long to wait after so many failures in a row: twice as long each time, spread a little, up to `longest`."""
+    pause = min(longest, _FIRST_BACKOFF_SECONDS * 2.0 ** min(failures - 1, 20))
+    return pause * random.uniform(0.5, 1.0)  # noqa: S311  # spreading, not secrecy
 
 
 async def waiting(db: Database) -> dict[str, int]:
     """How many deliveries are pending and parked."""
     async with db.transaction() as session:
         rows = await session.execute(
-            select(Delivery.state, func.count())
+            select(Delivery.state, func.count().label("deliveries"))
             .where(Delivery.state.in_(["pending", "parked"]))
             .group_by(Delivery.state)
         )
-        return {"pending": 0, "parked": 0} | dict(rows.tuples().all())
+        return {"pending": 0, "parked": 0} | {row.state: row.deliveries for row in rows}
 
 
 async def prune(db: Database, *, keep: timedelta) -> int:

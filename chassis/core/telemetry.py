@@ -80,7 +80,7 @@ def configure_logging(*, level: str, json: bool) -> None:
             foreign_pre_chain=shared,
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                structlog.processors.format_exc_info,
+                *([structlog.processors.format_exc_info] if json else []),
                 renderer,
             ],
         )

@@ -21,6 +21,7 @@ class SubItem(Answer):
     code: str
     name: str
     urgent: bool
+    sla_hours: int
 
 
 class Item(Answer):
@@ -127,6 +128,11 @@ class Tracked(Answer):
     photos: list[Photo]
     history: list[Step]
     may: list[str]
+
+    @property
+    def done(self) -> str | None:
+        """What the handler says was done, last."""
+        return next((step.why for step in reversed(self.history) if step.why), None)
 
     def photos_of(self, *purposes: str) -> list[Photo]:
         """The photos that show what was reported (`report`), added (`addition`) or done (`proof`)."""

@@ -18,7 +18,7 @@ log = structlog.get_logger(__name__)
 
 Handler = Callable[[Request], Awaitable[Response]]
 
-_CALL = "着急的事，请拨打 12345 市民服务热线。"
+_CALL = "着急的事，请打电话："
 _BY_CODE = {
     "qr_code_unknown": ("没有这个二维码", "可能没有扫完整，或者网址抄错了。请再扫一次墙上的二维码。"),
     "qr_code_revoked": ("这个二维码已经停用", "请找一找附近新贴的二维码，再扫一次。"),
@@ -80,5 +80,7 @@ def friendly(handler: Handler) -> Handler:
         except Exception:
             log.exception("page_failed")
             return refusal_page(500, "internal")
+        finally:
+            await request.close()  # the photos of a form are temporary files
 
     return answer

@@ -1,10 +1,12 @@
 """Turns a template into a page."""
 
+import re
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from chassis.core import clock
@@ -16,6 +18,7 @@ _POLICY = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' blob: data:; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
+_PARTS = re.compile(r"(?<=[区园寓院楼])(?=\d)|(?<=单元)|(?<=社区)")
 # Pages are made for one reader at one moment: nothing between us and them keeps a copy.
 _HEADERS = {"Content-Security-Policy": _POLICY, "Cache-Control": "no-store", "Referrer-Policy": "no-referrer"}
 PRIVATE = {"X-Robots-Tag": "noindex, nofollow"}
@@ -31,7 +34,7 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(wording=wording, asset=lambda name: assets()[name].path)
-    environment.filters.update(moment=_moment, deadline=_deadline, span=_span)
+    environment.filters.update(moment=_moment, deadline=_deadline, span=_span, breakable=_breakable)
     return environment
 
 
@@ -45,6 +48,11 @@ def _deadline(at: datetime) -> str:
 
 def _span(visit: Visit) -> str:
     return times.span_text(visit.from_, visit.to, now=clock.now())
+
+
+def _breakable(name: str) -> Markup:
+    """The name of a place, which may be broken between its parts: 槐安里南区 1号楼 1单元."""
+    return Markup("<wbr>").join(part for part in _PARTS.split(name) if part)
 
 
 _TEMPLATES = _environment()

@@ -1,6 +1,5 @@
 """`/q/{code}`: what a resident sees and sends who scans the code on a wall 码上说."""
 
-import asyncio
 import re
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -20,6 +19,8 @@ from gateway.pages.rendering import PRIVATE, page
 from gateway.pages.times import visit_slots
 
 _CODE = re.compile(r"[A-Za-z0-9_-]{1,40}")
+# What must be dealt with so soon may cost lives: where it is likely, the emergency numbers stand out.
+_PERIL_HOURS = 2
 # Refusals after which the resident changes something and sends again, and what the page says of them.
 _TO_MEND: Mapping[str, str] = {
     "already_reported": "您已经反映过这件事，正在办理。想补充情况，请打开当时存下的查询链接。",
@@ -97,7 +98,8 @@ class ReportPages:
         problem: str = "",
         status: int = 422,
     ) -> Response:
-        here, taxonomy = await asyncio.gather(self._api.place(request, _code(request)), self._api.taxonomy(request))
+        here = await self._api.place(request, _code(request))
+        taxonomy = await self._api.taxonomy(request)
         others = _others(here, taxonomy)
         return page(
             "report.html",
@@ -107,7 +109,7 @@ class ReportPages:
             others=others,
             elsewhere=_item_of(form.subitem, others),
             reported={order.subitem_code for order in here.open},
-            urgent=any(subitem.urgent for subitem in here.likely),
+            perilous=any(subitem.urgent and subitem.sla_hours <= _PERIL_HOURS for subitem in here.likely),
             slots=list(visit_slots(clock.now())),
             form=form,
             errors=errors or {},

@@ -21,7 +21,7 @@ def day_text(day: date, *, today: date) -> str:
 def moment_text(at: datetime, *, now: datetime) -> str:
     """11月24日（明天）16:30, in Beijing."""
     local = at.astimezone(BEIJING)
-    return f"{day_text(local.date(), today=now.astimezone(BEIJING).date())} {local:%H:%M}"
+    return f"{day_text(local.date(), today=now.astimezone(BEIJING).date())}{local:%H:%M}"
 
 
 def deadline_text(at: datetime, *, now: datetime) -> str:
@@ -30,14 +30,17 @@ def deadline_text(at: datetime, *, now: datetime) -> str:
     if local.time() != time(0):
         return moment_text(at, now=now)
     eve = local.date() - timedelta(days=1)
-    return f"{day_text(eve, today=now.astimezone(BEIJING).date())} 24:00"
+    return f"{day_text(eve, today=now.astimezone(BEIJING).date())}24:00"
 
 
 def span_text(begins: datetime, ends: datetime, *, now: datetime) -> str:
-    """11月24日（明天）09:00–12:00, in Beijing."""
+    """11月24日（明天）9–12 点, in Beijing; with minutes where they are not whole hours of one day."""
     first, last = begins.astimezone(BEIJING), ends.astimezone(BEIJING)
-    until = f"{last:%H:%M}" if first.date() == last.date() else moment_text(ends, now=now)
-    return f"{moment_text(begins, now=now)}–{until}"
+    if first.date() != last.date():
+        return f"{moment_text(begins, now=now)}–{moment_text(ends, now=now)}"
+    if first.minute or last.minute:
+        return f"{moment_text(begins, now=now)}–{last:%H:%M}"
+    return f"{day_text(first.date(), today=now.astimezone(BEIJING).date())}{first.hour}–{last.hour} 点"
 
 
 @dataclass(frozen=True, slots=True)

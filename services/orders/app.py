@@ -1,10 +1,13 @@
 """The orders service, put together."""
 
+from dataclasses import replace
+
 from fastapi import FastAPI
 
 from chassis.core.client import Directory
 from chassis.core.runtime import Parts
 from chassis.web.app import Service, build_service
+from services.orders.callback.messages import OrderClosed
 from services.orders.callback.routes import router as callback
 from services.orders.intake.jobs import jobs as intake_jobs
 from services.orders.intake.routes import router as intake
@@ -14,8 +17,11 @@ from services.orders.photos.routes import router as photos
 from services.orders.photos.storage import LocalFolder
 from services.orders.places.subscribers import subscriptions
 from services.orders.settings import OrdersSettings
-from services.orders.workflow.messages import ClaimReleased, OrderClaimed, OrderClosed, OrderMet
+from services.orders.workflow.messages import ClaimReleased, OrderClaimed, OrderMet
 from services.orders.workflow.routes import router as workflow
+
+FORM_BYTES = 1 << 16
+"""What a form may add around the one photo in it."""
 
 SERVICE = Service(
     parts=Parts(
@@ -32,6 +38,7 @@ SERVICE = Service(
 
 def create_app(settings: OrdersSettings, directory: Directory) -> FastAPI:
     """The service's ASGI application."""
-    app = build_service(SERVICE, settings, directory)
+    service = replace(SERVICE, max_body_bytes=settings.photo_max_bytes + FORM_BYTES)
+    app = build_service(service, settings, directory)
     app.state.photo_storage = LocalFolder(settings.photos_path)
     return app

@@ -2,9 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import Depends, Header, Request
+from fastapi import Depends, Request
 
 from chassis.web.auth import ClientAddress, runtime_of
+from services.orders.limits import network_of
 from services.orders.photos.storage import PhotoStorage
 from services.orders.settings import OrdersSettings
 
@@ -20,12 +21,16 @@ def _storage(request: Request) -> PhotoStorage:
     return storage
 
 
-def _device(request: Request, address: ClientAddress, user_agent: Annotated[str, Header()] = "") -> bytes:
-    return runtime_of(request).vault.fingerprint(f"{address}\n{user_agent}", "device")
+def _device(request: Request, address: ClientAddress) -> bytes:
+    return runtime_of(request).vault.fingerprint(network_of(address), "device")
 
 
 SettingsDep = Annotated[OrdersSettings, Depends(_settings)]
 StorageDep = Annotated[PhotoStorage, Depends(_storage)]
 
 DeviceDep = Annotated[bytes, Depends(_device)]
-"""A keyed hash of the device's address and browser: for limits, and of no use to whoever reads the table."""
+"""A keyed hash of where the request comes from: for limits, and of no use to whoever reads the table.
+
+Nothing that the device says of itself goes into it (a cookie, its browser), since a flood would say something new each
+time. So a house behind one address counts as one device, and the limits leave room for that.
+"""

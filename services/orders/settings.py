@@ -26,19 +26,19 @@ class OrdersSettings(ServiceSettings):
         description="Most pixels of a photo (width × height), checked before it is decoded.",
     )
     photos_per_device_hour: int = Field(
-        default=120, ge=1, le=1_000_000, description="Photos taken from one device in any hour."
+        default=120, ge=1, le=1_000_000, description="Photos taken from one address in any hour."
     )
     reports_per_code_hour: int = Field(
-        default=60, ge=1, le=1_000_000, description="Reports through one QR code in any hour."
+        default=300, ge=1, le=1_000_000, description="Reports through one QR code in any hour."
     )
     reports_per_device_hour: int = Field(
-        default=30, ge=1, le=1_000_000, description="Reports from one device in any hour."
+        default=60, ge=1, le=1_000_000, description="Reports from one address in any hour; fewer than through one code."
     )
     reports_per_phone_hour: int = Field(
         default=10, ge=1, le=1_000_000, description="Reports with one phone number in any hour."
     )
     open_claims_per_handler: int = Field(
-        default=20,
+        default=30,
         ge=1,
         le=10_000,
         description="Orders that one handler may have claimed and not yet resolved.",

@@ -22,9 +22,9 @@ from tests.journeys.running import (
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(fast_folder: Path) -> Path:
     """A home with a space and Chinese in its path, used by one start after another."""
-    return tmp_path_factory.mktemp("processes") / "我的 家"
+    return fast_folder / "processes" / "我的 家"
 
 
 @pytest.fixture

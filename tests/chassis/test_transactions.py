@@ -65,7 +65,9 @@ async def test_a_commit_that_fails_is_never_answered_with_success(toys: ToyTown,
     assert await toys.column("sender", "SELECT words FROM note") == ["早上好"]
 
 
-async def test_a_constraint_that_is_checked_at_commit_is_its_own_refusal_too(toys: ToyTown, toy_admin: ToyAdmin) -> None:
+async def test_a_constraint_that_is_checked_at_commit_is_its_own_refusal_too(
+    toys: ToyTown, toy_admin: ToyAdmin
+) -> None:
     toy_admin("ALTER TABLE sender.note ADD CONSTRAINT uq_later UNIQUE (box) DEFERRABLE INITIALLY DEFERRED")
     router = Router()
 

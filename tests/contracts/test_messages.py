@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 from polyfactory.factories.pydantic_factory import ModelFactory
 
-from beiyuan.migrate import SERVICES
+from beiyuan.names import SERVICES
 from chassis.core.messages import Message
 from tests.town import Town
 

@@ -5,7 +5,8 @@ import itertools
 import psycopg
 import pytest
 
-from beiyuan.migrate import SERVICES, check, migrate
+from beiyuan.migrate import check, migrate
+from beiyuan.names import SERVICES
 from tests.town import TestDatabase
 
 

@@ -11,7 +11,7 @@ import pytest
 from fastapi.routing import APIRoute
 from starlette.routing import BaseRoute
 
-from beiyuan.migrate import SERVICES
+from beiyuan.names import SERVICES
 from chassis.core.actor import Actor
 from chassis.core.ids import new_id
 from services.identity.people.actions import record_person

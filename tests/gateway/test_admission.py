@@ -31,7 +31,7 @@ async def test_a_valid_token_passes_on_to_the_service(gate: Gate) -> None:
 
 
 async def test_an_expired_token_is_refused_at_the_edge(gate: Gate) -> None:
-    answer = await gate.client.get("/api/orders/echo", headers=bearer(gate.token(RESIDENT, seconds=-1)))
+    answer = await gate.client.get("/api/orders/echo", headers=bearer(gate.token(RESIDENT, seconds=-3600)))
     assert (answer.status_code, answer.headers["content-type"]) == (401, "application/problem+json")
     assert answer.json()["code"] == "invalid_token"
     assert answer.headers["www-authenticate"].startswith("Bearer")
@@ -41,7 +41,7 @@ async def test_an_expired_token_is_refused_at_the_edge(gate: Gate) -> None:
 async def test_a_token_that_was_good_is_refused_once_it_has_expired(gate: Gate) -> None:
     token = gate.token(RESIDENT, seconds=60)
     assert (await gate.client.get("/api/orders/echo", headers=bearer(token))).status_code == 200
-    with time_machine.travel(61 + time.time(), tick=True):
+    with time_machine.travel(3600 + time.time(), tick=True):
         assert (await gate.client.get("/api/orders/echo", headers=bearer(token))).status_code == 401
 
 

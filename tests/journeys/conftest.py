@@ -16,13 +16,15 @@ WAYS: dict[str, Callable[[Path, Path], AbstractContextManager[Running]]] = {
 
 
 @pytest.fixture(scope="session", params=WAYS)
-def running(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def running(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fast_folder: Path
+) -> Iterator[Running]:
     """An installation with the demo town; or, with BEIYUAN_JOURNEY_URL, the one that runs there already."""
     if url := os.environ.get("BEIYUAN_JOURNEY_URL"):
         if request.param != "all-in-one":
             pytest.skip("BEIYUAN_JOURNEY_URL names one server, and that is tried")
         yield Running(url, tmp_path_factory.mktemp("home"), [], fixed_code=True)
         return
-    home = tmp_path_factory.mktemp(request.param)
-    with WAYS[request.param](home / "家 home", home) as installation:
+    logs = tmp_path_factory.mktemp(request.param)
+    with WAYS[request.param](fast_folder / f"家 {request.param}", logs) as installation:
         yield installation

@@ -1,7 +1,9 @@
 """A code is scanned, a report is handled, and 35 points arrive, once."""
 
 import io
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import Any
 
 import httpx2
@@ -79,18 +81,20 @@ def code(running: Running) -> dict[str, Any]:
 
 
 @pytest.fixture
-def handlers(running: Running, code: dict[str, Any]) -> list[httpx2.Client]:
+def handlers(running: Running, code: dict[str, Any]) -> Iterator[list[httpx2.Client]]:
     """Two handlers of the company that serves the code's building."""
     phones = [running.account("handler", code["property_company"], skip=number)["phone"] for number in (0, 1)]
-    return [running.signed_in(phone) for phone in phones]
+    with running.signed_in(phones[0]) as first, running.signed_in(phones[1]) as second:
+        yield [first, second]
 
 
 @pytest.fixture
-def agent(running: Running) -> httpx2.Client:
+def agent(running: Running) -> Iterator[httpx2.Client]:
     """A callback agent of the subdistrict."""
     found = [item for item in running.town["accounts"] if item["role"] == "callback_agent"]
     chosen = next((item for item in found if item["level"] == "subdistrict"), found[0])
-    return running.signed_in(chosen["phone"])
+    with running.signed_in(chosen["phone"]) as client:
+        yield client
 
 
 CONTENT = {"contacted": True, "solved": True, "satisfied": "satisfied"}
@@ -199,8 +203,10 @@ def test_of_fifty_handlers_who_claim_at_once_one_gets_the_order(running: Running
     company, phones = next((name, phones) for name, phones in by_company.items() if len(phones) >= 50)
     code = next(code for code in running.town["qr_codes"] if code["property_company"] == company)
     order = report(running, code)
-    with ThreadPoolExecutor(50) as pool:
+    with ThreadPoolExecutor(50) as pool, ExitStack() as stack:
         clients = list(pool.map(running.signed_in, phones[:50]))
+        for client in clients:
+            stack.enter_context(client)
         answers = list(pool.map(lambda client: act(client, order, "claim"), clients))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 49
     assert {answer.json()["code"] for answer in answers if answer.status_code == 409} == {"order_already_claimed"}

@@ -19,7 +19,7 @@ from services.orders.terms import Level, PlaceKind
 from tests.orders.images import photo
 from tests.town import Town, actor
 
-LIFT_STOPPED = "P0102"  # the property company's, 24 hours, not urgent
+LIFT_DOOR = "P0104"  # the property company's, 24 hours, not urgent
 TRAPPED = "P0101"  # the property company's, 2 hours, urgent
 RUDE = "P0602"  # about the property company
 CRACKED_WALL = "H0105"  # a section's
@@ -88,10 +88,17 @@ class Neighbourhood:
             return await client.get(f"/api/orders{path}", params=params)
 
     async def post(
-        self, path: str, body: Any = None, who: Actor | None = None, *, device: str = "203.0.113.7", **headers: str
+        self,
+        path: str,
+        body: Any = None,
+        who: Actor | None = None,
+        *,
+        device: str = "203.0.113.7",
+        key: str | None = None,
     ) -> httpx2.Response:
         """POST JSON to `/api/orders{path}`."""
         async with self.client(who, device=device) as client:
+            headers = {"Idempotency-Key": key} if key else {}
             return await client.post(f"/api/orders{path}", json={} if body is None else body, headers=headers)
 
     async def upload(
@@ -109,11 +116,11 @@ class Neighbourhood:
         return str(answer.json()["id"])
 
     async def send_report(self, who: Actor | None = None, *, device: str | None = None, **over: Any) -> httpx2.Response:
-        """Report that the lift has stopped, or as `over` says, by default with a phone and from a device of its own."""
+        """Report that a lift door sticks, or as `over` says, by default with a phone and from a device of its own."""
         body = {
             "qr_code": self.code,
-            "subitem_code": LIFT_STOPPED,
-            "description": "电梯停在五楼，不动了",
+            "subitem_code": LIFT_DOOR,
+            "description": "电梯门关不上",
             "contact": {"name": "张三丰", "phone": new_phone()},
         } | over
         body = {name: value for name, value in body.items() if value is not None}

@@ -1,6 +1,6 @@
 """From a scanned code to 35 points' worth of facts, as the resident and the staff live through it."""
 
-from tests.orders.neighbourhood import LIFT_STOPPED, TRAPPED, Neighbourhood, at
+from tests.orders.neighbourhood import LIFT_DOOR, TRAPPED, Neighbourhood, at
 
 
 async def test_a_report_is_handled_to_its_end_and_the_facts_that_score_are_told(hood: Neighbourhood) -> None:
@@ -73,7 +73,7 @@ async def test_the_page_of_a_code_offers_what_is_likely_and_shows_what_is_known(
     assert page["place"] == {"id": str(hood.lift), "kind": "lift", "name": "试验小区3号楼电梯"}
     assert page["likely"][0] == {"code": TRAPPED, "name": "电梯困人", "urgent": True, "sla_hours": 2}
     assert {"119", "120"} <= {number["phone"] for number in page["emergency"]}
-    assert [(item["subitem_code"], item["state"]) for item in page["open"]] == [(LIFT_STOPPED, "pooled")]
+    assert [(item["subitem_code"], item["state"]) for item in page["open"]] == [(LIFT_DOOR, "pooled")]
     for secret in ("隐私内容不可见", report["number"], report["id"], "张"):
         assert secret not in answer.text
 

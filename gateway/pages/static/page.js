@@ -10,10 +10,17 @@ for (const field of document.querySelectorAll("[data-photos]")) {
   const most = Number(field.dataset.photos);
   const list = document.createElement("ul");
   const said = document.createElement("p");
+  const pick = document.createElement("button");
+  pick.type = "button";
+  pick.className = "pick";
+  pick.textContent = "拍照，或从相册选";
+  pick.onclick = () => input.click();
+  input.className = "offscreen";
+  input.tabIndex = -1;
   list.className = "thumbs";
   said.className = "hint";
   said.setAttribute("role", "status");
-  input.after(list, said);
+  input.after(list, said, pick);
   let photos = [];
   let busy = Promise.resolve();
 
@@ -22,6 +29,8 @@ for (const field of document.querySelectorAll("[data-photos]")) {
     for (const photo of photos) files.items.add(photo.file);
     input.files = files.files;
     list.replaceChildren(...photos.map(thumb));
+    pick.textContent = photos.length ? "再加照片" : "拍照，或从相册选";
+    pick.hidden = photos.length >= most;
   };
   const thumb = (photo, index) => {
     const item = document.createElement("li");
@@ -37,7 +46,7 @@ for (const field of document.querySelectorAll("[data-photos]")) {
       photos = photos.filter((other) => other !== photo);
       show();
       said.textContent = `还有 ${photos.length} 张照片。`;
-      input.focus();
+      pick.focus();
     };
     item.append(image, remove);
     return item;
@@ -108,6 +117,7 @@ for (const form of document.querySelectorAll("form")) {
     button.disabled = true;
     button.textContent = "正在提交……";
     await form.photosReady?.();
+    await new Promise((later) => setTimeout(later)); // a form that is just being submitted ignores a second call
     ready = true;
     form.requestSubmit();
     setTimeout(reset, 60_000); // should the network have swallowed it: sending again is safe
@@ -154,7 +164,7 @@ const link = document.getElementById("link");
 if (link) {
   const copy = document.createElement("button");
   copy.type = "button";
-  copy.className = "plain";
+  copy.className = "quiet";
   copy.textContent = "复制链接";
   copy.onclick = async () => {
     link.select();

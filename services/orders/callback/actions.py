@@ -1,5 +1,6 @@
 """What follows from a call-back 回访, from an answer through the private link, and from the review 复核."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from hmac import digest
 from uuid import UUID
@@ -9,17 +10,29 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock, ids
 from chassis.core.actor import Actor
 from chassis.core.errors import Forbidden
+from chassis.core.messages import publish
 from services.orders.callback import queries, rules
+from services.orders.callback.messages import OrderClosed
 from services.orders.callback.schemas import AnswerIn, CallbackIn, ReviewIn
 from services.orders.callback.tables import Callback
 from services.orders.intake.tables import Report
 from services.orders.places import queries as places
-from services.orders.terms import ClosedWhy, Level, Post, State
+from services.orders.terms import ClosedWhy, Level, Post, Satisfied, State
 from services.orders.workflow import actions as workflow
 from services.orders.workflow import queries as orders
-from services.orders.workflow.actions import Ending
+from services.orders.workflow.messages import ClaimReleased
 from services.orders.workflow.rules import check_move
 from services.orders.workflow.tables import Order
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How an order ends: the answer as far as it counts, and why it closes."""
+
+    why: ClosedWhy
+    contacted: bool
+    solved: bool | None
+    satisfied: Satisfied | None
 
 
 async def record_callback(session: AsyncSession, actor: Actor, order_id: UUID, body: CallbackIn) -> Order:
@@ -59,7 +72,7 @@ async def answer_by_link(session: AsyncSession, report: Report, body: AnswerIn, 
         order,
         good=good,
         handlers=await orders.handlers_of(session, order.id),
-        reporters=await workflow.reporters_of(session, order.id),
+        reporters=await orders.reporters_of(session, order.id),
     )
     at = clock.now()
     callback = CallbackIn(contacted=True, solved=body.solved, satisfied=body.satisfied)
@@ -93,7 +106,7 @@ async def review_order(session: AsyncSession, actor: Actor, order_id: UUID, body
     check_move(order.state, State.CLOSED, Post.SUPERVISOR)
     said = await queries.last_answer(session, order.id)
     ending = Ending(ClosedWhy.REVIEWED, contacted=True, solved=said.solved, satisfied=said.satisfied)
-    await workflow.close_order(session, order, ending, post=Post.SUPERVISOR, by_id=actor.id, why=body.note)
+    await _close(session, order, ending, post=Post.SUPERVISOR, by_id=actor.id, note=body.note)
     return order
 
 
@@ -110,7 +123,7 @@ async def _check_not_own(session: AsyncSession, actor: Actor, order: Order) -> N
     rules.check_callback_by(
         actor.id,
         handlers=await orders.handlers_of(session, order.id),
-        reporters=await workflow.reporters_of(session, order.id),
+        reporters=await orders.reporters_of(session, order.id),
     )
 
 
@@ -129,14 +142,51 @@ def _record(session: AsyncSession, order: Order, at: datetime, *, by_id: UUID | 
     )
 
 
-async def _close(session: AsyncSession, order: Order, ending: Ending, *, post: Post, by_id: UUID | None) -> None:
-    await workflow.close_order(session, order, ending, post=post, by_id=by_id, why=str(ending.why))
-
-
 def _send_back(session: AsyncSession, order: Order, at: datetime, *, post: Post, by_id: UUID | None) -> None:
     """Not solved, or not satisfied: the next round of work, or the supervisor's review."""
     to = rules.after_bad_answer(order.round)
     if to is State.IN_PROGRESS:
         order.round += 1
-    order.awaits_check = False
-    workflow.move(session, order, to, post=post, by_id=by_id, at=at, why="not solved or dissatisfied")
+    order.awaits_check, order.resolved_at, order.callback_by = False, None, None
+    workflow.move(session, order, to, post=post, by_id=by_id, at=at, why="not_solved_or_dissatisfied")
+
+
+async def _close(
+    session: AsyncSession, order: Order, ending: Ending, *, post: Post, by_id: UUID | None, note: str | None = None
+) -> None:
+    """办结: close a locked order and tell what scores.
+
+    Where the handler has turned out to be the reporter, the work does not score, and the claim no longer does either.
+    """
+    at = clock.now()
+    workflow.move(session, order, State.CLOSED, post=post, by_id=by_id, at=at, why=note or str(ending.why))
+    order.closed_at, order.closed_why, order.awaits_check = at, ending.why, False
+    assert order.handler_id is not None
+    assert order.claim_id is not None
+    assert order.unit_id is not None
+    if order.handler_id in await orders.reporters_of(session, order.id):
+        await publish(session, ClaimReleased(order_id=order.id, claim_id=order.claim_id, occurred_at=at))
+        return
+    report = (await orders.reports_of(session, order.id))[0]
+    await publish(
+        session,
+        OrderClosed(
+            order_id=order.id,
+            number=order.number,
+            closure_id=ids.new_id(),
+            handler_id=order.handler_id,
+            unit_id=order.unit_id,
+            community=order.community_id,
+            round=order.round,
+            contacted=ending.contacted,
+            solved=ending.solved,
+            satisfied=ending.satisfied,
+            double_yes=ending.why is ClosedWhy.DOUBLE_YES,
+            why=ending.why,
+            source=order.source,
+            reporter_id=report.reporter_id,
+            reporter_household_id=report.household_id,
+            real=True,
+            occurred_at=at,
+        ),
+    )

@@ -192,9 +192,7 @@ async def _reader(session: AsyncSession, actor: Actor, order: Order) -> Post:
         return Post.HANDLER
     if actor.has("callback_agent") and order.state is State.RESOLVED:
         handlers = await orders.handlers_of(session, order.id)
-        callback.check_callback_by(
-            actor.id, handlers=handlers, reporters=await workflow.reporters_of(session, order.id)
-        )
+        callback.check_callback_by(actor.id, handlers=handlers, reporters=await orders.reporters_of(session, order.id))
         return Post.CALLBACK_AGENT
     without_unit = order.unit_id is None and actor.level == Level.SUBDISTRICT
     if actor.has("dispatcher") and (order.unit_id == actor.organisation_id or without_unit):

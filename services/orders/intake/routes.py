@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Response
 
 from chassis.core.schema import Text
+from chassis.core.tokens import InvalidToken
 from chassis.web.deps import SessionDep, VaultDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
@@ -63,7 +64,14 @@ async def show_place(code: Annotated[str, Text(40)], session: SessionDep) -> Pla
     "/reports",
     status_code=201,
     responses=problems(
-        QrCodeUnknown, QrCodeRevoked, SubItemUnknown, VisitImpossible, AlreadyReported, TooManyReports, PhotoUnknown
+        InvalidToken,
+        QrCodeUnknown,
+        QrCodeRevoked,
+        SubItemUnknown,
+        VisitImpossible,
+        AlreadyReported,
+        TooManyReports,
+        PhotoUnknown,
     ),
 )
 async def take_report(

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import File, Query, Response, UploadFile
 
+from chassis.core.tokens import InvalidToken
 from chassis.web.deps import RuntimeDep, SessionDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
@@ -30,14 +31,12 @@ Size = Annotated[Literal["full", "thumb"], Query(description="`thumb`: at most 3
 JPEG: dict[int | str, dict[str, object]] = {
     200: {"content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}}
 }
-_FORM_BYTES = 10_000  # what a multipart form adds around the file
 
 
 @router.post(
     "",
     status_code=201,
-    max_body_size=50_000_000 + _FORM_BYTES,
-    responses=problems(PhotoTooLarge, PhotoWrongType, PhotoUnreadable, TooManyPhotos),
+    responses=problems(InvalidToken, PhotoTooLarge, PhotoWrongType, PhotoUnreadable, TooManyPhotos),
 )
 async def upload_photo(
     file: Annotated[UploadFile, File(description="JPEG, PNG or WebP.")],

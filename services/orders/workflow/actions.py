@@ -1,6 +1,5 @@
 """What is done to work orders: one function a use case, each within the caller's transaction."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -18,9 +17,9 @@ from services.orders.photos import actions as photos
 from services.orders.places import queries as places
 from services.orders.places.rules import route
 from services.orders.places.tables import Place, Unit
-from services.orders.terms import ClosedWhy, Level, PhotoPurpose, Post, Satisfied, Source, State
+from services.orders.terms import Level, PhotoPurpose, Post, Source, State
 from services.orders.workflow import queries, rules
-from services.orders.workflow.messages import ClaimReleased, OrderClaimed, OrderClosed, OrderMet
+from services.orders.workflow.messages import ClaimReleased, OrderClaimed, OrderMet
 from services.orders.workflow.schemas import MeetIn, ResolveIn
 from services.orders.workflow.tables import Change, Claim, Meeting, Order
 
@@ -157,7 +156,7 @@ async def claim_order(session: AsyncSession, actor: Actor, order_id: UUID, *, li
     rules.check_claim(
         order,
         rules.Standing(actor.id, actor.organisation_id, Level(actor.level) if actor.level else None),
-        reporters=await reporters_of(session, order_id),
+        reporters=await queries.reporters_of(session, order_id),
         open_claims=await queries.open_claims(session, actor.id),
         limit=limit,
     )
@@ -188,12 +187,6 @@ async def claim_order(session: AsyncSession, actor: Actor, order_id: UUID, *, li
         ),
     )
     return order
-
-
-async def reporters_of(session: AsyncSession, order_id: UUID) -> frozenset[UUID]:
-    """Everybody who is known to have reported the order, or to have entered it for somebody."""
-    reports = await queries.reports_of(session, order_id)
-    return frozenset(who for report in reports for who in (report.reporter_id, report.entered_by) if who)
 
 
 async def release_order(session: AsyncSession, actor: Actor, order_id: UUID, reason: str) -> Order:
@@ -272,7 +265,7 @@ def _resolve(session: AsyncSession, order: Order, *, post: Post, by_id: UUID | N
 async def settle_order(session: AsyncSession, report: Report) -> Order:
     """The reporter says that the matter is settled; they are still called back. Raises WrongState."""
     order = await queries.lock_order(session, report.order_id)
-    _resolve(session, order, post=Post.RESIDENT, by_id=report.reporter_id, why="settled, says the reporter")
+    _resolve(session, order, post=Post.RESIDENT, by_id=report.reporter_id, why="settled")
     return order
 
 
@@ -290,54 +283,3 @@ async def _lock_own(session: AsyncSession, actor: Actor, order_id: UUID) -> Orde
         await queries.visible_order(session, actor, order_id)
     rules.check_handler(order, actor.id)
     return order
-
-
-@dataclass(frozen=True, slots=True)
-class Ending:
-    """How an order ends: the answer as far as it counts, and why it closes."""
-
-    why: ClosedWhy
-    contacted: bool
-    solved: bool | None
-    satisfied: Satisfied | None
-
-
-async def close_order(
-    session: AsyncSession, order: Order, ending: Ending, *, post: Post, by_id: UUID | None, why: str
-) -> None:
-    """办结: close a locked order and tell what scores.
-
-    Where the handler has turned out to be the reporter, the work does not score, and the claim no longer does either.
-    """
-    at = clock.now()
-    move(session, order, State.CLOSED, post=post, by_id=by_id, at=at, why=why)
-    order.closed_at, order.closed_why, order.awaits_check = at, ending.why, False
-    assert order.handler_id is not None
-    assert order.claim_id is not None
-    assert order.unit_id is not None
-    if order.handler_id in await reporters_of(session, order.id):
-        await publish(session, ClaimReleased(order_id=order.id, claim_id=order.claim_id, occurred_at=at))
-        return
-    report = (await queries.reports_of(session, order.id))[0]
-    await publish(
-        session,
-        OrderClosed(
-            order_id=order.id,
-            number=order.number,
-            closure_id=ids.new_id(),
-            handler_id=order.handler_id,
-            unit_id=order.unit_id,
-            community=order.community_id,
-            round=order.round,
-            contacted=ending.contacted,
-            solved=ending.solved,
-            satisfied=ending.satisfied,
-            double_yes=ending.why is ClosedWhy.DOUBLE_YES,
-            why=ending.why,
-            source=order.source,
-            reporter_id=report.reporter_id,
-            reporter_household_id=report.household_id,
-            real=True,
-            occurred_at=at,
-        ),
-    )

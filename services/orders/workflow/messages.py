@@ -4,10 +4,12 @@ from typing import ClassVar
 from uuid import UUID
 
 from chassis.core.messages import Message
-from services.orders.terms import ClosedWhy, MeetingMode, Satisfied, Source
+from services.orders.terms import MeetingMode
 
 
-class _OrderFact(Message):
+class OrderFact(Message):
+    """What is common to the facts of an order."""
+
     to: ClassVar[tuple[str, ...]] = ("points",)
 
     order_id: UUID
@@ -17,7 +19,7 @@ class _OrderFact(Message):
         return f"order/{self.order_id}"
 
 
-class OrderClaimed(_OrderFact):
+class OrderClaimed(OrderFact):
     """抢单: a handler took the order from the pool, `in_time` or later. `community` is that of the place."""
 
     type: ClassVar[str] = "orders.order_claimed.v1"
@@ -30,7 +32,7 @@ class OrderClaimed(_OrderFact):
     in_time: bool
 
 
-class ClaimReleased(_OrderFact):
+class ClaimReleased(OrderFact):
     """That claim no longer counts: the handler gave the order back, or turned out to be its reporter."""
 
     type: ClassVar[str] = "orders.claim_released.v1"
@@ -38,7 +40,7 @@ class ClaimReleased(_OrderFact):
     claim_id: UUID
 
 
-class OrderMet(_OrderFact):
+class OrderMet(OrderFact):
     """见面: the handler met the resident. A second handler's meeting is a fact of its own."""
 
     type: ClassVar[str] = "orders.order_met.v1"
@@ -49,30 +51,3 @@ class OrderMet(_OrderFact):
     unit_id: UUID
     community: UUID
     mode: MeetingMode
-
-
-class OrderClosed(_OrderFact):
-    """办结: handled to an end by the steps; cancelled orders are not told of.
-
-    `contacted`, `solved` and `satisfied` are the answer as far as it counts: null where nobody was reached, and where
-    the link of a report without phone or account is all there is (`why` is `unverified`). `real` says whether the
-    report proved real. `reporter_id` and `reporter_household_id` are null for a reporter without an account.
-    """
-
-    type: ClassVar[str] = "orders.order_closed.v1"
-
-    number: str
-    closure_id: UUID
-    handler_id: UUID
-    unit_id: UUID
-    community: UUID
-    round: int
-    contacted: bool
-    solved: bool | None
-    satisfied: Satisfied | None
-    double_yes: bool
-    why: ClosedWhy
-    source: Source
-    reporter_id: UUID | None
-    reporter_household_id: UUID | None
-    real: bool

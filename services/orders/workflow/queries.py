@@ -78,6 +78,12 @@ async def reports_of(session: AsyncSession, order_id: UUID) -> Sequence[Report]:
     return (await session.scalars(statement)).all()
 
 
+async def reporters_of(session: AsyncSession, order_id: UUID) -> frozenset[UUID]:
+    """Everybody who is known to have reported the order, or to have entered it for somebody."""
+    reports = await reports_of(session, order_id)
+    return frozenset(who for report in reports for who in (report.reporter_id, report.entered_by) if who)
+
+
 async def next_number(session: AsyncSession, at: datetime) -> str:
     """A fresh order number: the day in Beijing and a running number, such as BY261123-000123."""
     running = await session.scalar(text("SELECT nextval('order_number')"))

@@ -1,6 +1,5 @@
 """The toy services' tables."""
 
-from typing import ClassVar
 from uuid import UUID
 
 from sqlalchemy import Identity, String
@@ -44,7 +43,6 @@ class Taken(ReceiverBase):
     """One row for each time that a message took effect; `position` tells the order."""
 
     __tablename__ = "taken"
-    __mapper_args__: ClassVar = {"eager_defaults": False}
 
     position: Mapped[int] = mapped_column(Identity(always=True), primary_key=True)
     box: Mapped[str] = mapped_column(String(40))

@@ -1,6 +1,5 @@
 """The toy services in the test's own process, with an identity that only publishes keys."""
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from beiyuan.postgres import EmbeddedPostgres
 from chassis.core import keys
 from chassis.core.actor import Actor
 from chassis.core.errors import DomainError
+from chassis.core.jobs import defer
 from chassis.core.runtime import JWKS_PATH, Parts
 from chassis.core.settings import ServiceSettings
 from chassis.web.app import Service, build_service
@@ -79,10 +79,14 @@ class ToyTown(Town):
         """Start a service made for this test, with `overrides` of its settings."""
         name = service.parts.name
         app = build_service(service, self.settings(name, **overrides), self.directory)
+        await self.adopt(name, app)
+        return app
+
+    async def adopt(self, name: str, app: FastAPI) -> None:
+        """Run a service that the test has built."""
         await self._stack.enter_async_context(app.router.lifespan_context(app))
         self.directory.host(name, app)
         self.apps[name] = app
-        return app
 
     async def start(self, service: str, **overrides: Any) -> FastAPI:
         return await self.serve(SERVICES[service], **overrides)
@@ -101,16 +105,24 @@ class ToyTown(Town):
         """The words of every note that took effect at the receiver, in order."""
         return await self.column("receiver", "SELECT words FROM taken ORDER BY position")
 
+    async def work_off(self, *names: str) -> None:
+        """Defer these of the sender's jobs, then do every job that is due."""
+        runtime = self.runtime("sender")
+        for name in names:
+            async with runtime.db.transaction() as session:
+                await defer(session, name, timestamp=0)
+        await runtime.jobs.run_worker_async(
+            queues=["sender"],
+            wait=False,
+            listen_notify=False,
+            install_signal_handlers=False,
+            additional_context={"runtime": runtime},
+        )
+
     async def column(self, service: str, statement: str, **values: Any) -> list[Any]:
         """The first column of a query, with the service's own rights."""
         async with self.db(service).transaction() as session:
             return list(await session.scalars(text(statement), values))
-
-
-def environment(**settings: str) -> dict[str, str]:
-    """The environment of a toy process: nothing of ours but `settings`."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("BEIYUAN_")}
-    return kept | settings
 
 
 def key_files(folder: Path) -> Path:

@@ -1,0 +1,406 @@
+"""Messages: what one service tells another arrives, in order, and takes effect once."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, ClassVar
+
+import pytest
+from cloudevents.core.formats.json import JSONFormat
+from cloudevents.core.v1.event import CloudEvent
+from sqlalchemy import text
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from chassis.core import clock, messages, relay, telemetry
+from chassis.core.errors import DomainError, Unavailable
+from chassis.core.ids import new_id
+from chassis.core.messages import MAX_BATCH, Message, publish
+from chassis.core.relay import backoff_seconds
+from tests.chassis.toy import receiver, sender
+from tests.chassis.toy.sender import NOTES, NoteWritten
+from tests.chassis.toy.town import ToyTown
+from tests.town import actor
+
+TAKE = "/internal/messages"
+
+
+def envelope(words: str = "早上好", **changes: Any) -> dict[str, Any]:
+    """A message of the sender's as it goes over the wire."""
+    data = {"occurred_at": clock.now().isoformat(), "box": "letters", "number": 1, "words": words, "remark": None}
+    return {
+        "specversion": "1.0",
+        "id": str(new_id()),
+        "source": "/sender",
+        "type": "sender.note_written.v1",
+        "subject": "box/letters",
+        "time": clock.now().isoformat(),
+        "datacontenttype": "application/json",
+        "data": data,
+    } | changes
+
+
+async def send(toys: ToyTown, *batch: dict[str, Any], issuer: str = "sender") -> list[tuple[str, str | None]]:
+    """Outcome and reason of each message of a batch that `issuer` sends to the receiver."""
+    answer = await toys.runtime(issuer).client.post("receiver", TAKE, list(batch))
+    assert [result["id"] for result in answer["results"]] == [item["id"] for item in batch]
+    return [(result["outcome"], result["reason"]) for result in answer["results"]]
+
+
+async def states(toys: ToyTown) -> list[tuple[str, int]]:
+    """State and attempts of every delivery, in the order of publishing."""
+    async with toys.db("sender").transaction() as session:
+        rows = await session.execute(text("SELECT state, attempts FROM delivery ORDER BY message_sequence"))
+        return [(row.state, row.attempts) for row in rows]
+
+
+async def make_due(toys: ToyTown) -> None:
+    """Let the time of waiting be over."""
+    async with toys.db("sender").transaction() as session:
+        await session.execute(text("UPDATE delivery SET next_attempt_at = now() - interval '1 hour'"))
+
+
+def stub_receiver(toys: ToyTown, take: Callable[[Request], Awaitable[JSONResponse]]) -> None:
+    """Put `take` in the receiver's place."""
+    toys.directory.host("receiver", Starlette(routes=[Route(TAKE, take, methods=["POST"])]))
+
+
+# Publishing -----------------------------------------------------------------------------------------------------------
+
+
+async def test_a_message_arrives_with_every_field_the_empty_ones_too(pair: ToyTown) -> None:
+    await pair.write("letters", "早上好 👋 <b>'; --")
+    await pair.deliver()
+    assert await pair.taken() == ["早上好 👋 <b>'; --"]
+    assert await states(pair) == [("sent", 1)]
+
+
+async def test_a_change_that_is_undone_tells_nobody(pair: ToyTown) -> None:
+    async def change_of_mind() -> None:
+        async with pair.db("sender").transaction() as session:
+            await sender.write(session, "letters", "never")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        await change_of_mind()
+    await pair.deliver()
+    assert await pair.taken() == []
+
+
+async def test_messages_about_one_thing_arrive_in_the_order_of_the_changes(pair: ToyTown) -> None:
+    async with pair.db("sender").transaction() as session:
+        await session.execute(text("INSERT INTO box VALUES ('box 0', 0), ('box 1', 0), ('box 2', 0)"))
+
+    async def write(number: int) -> None:
+        await pair.write(f"box {number % 3}", f"{number}")
+
+    await asyncio.gather(*(write(number) for number in range(60)))
+    await pair.deliver()
+    rows = await pair.column("receiver", "SELECT box || '/' || number FROM taken ORDER BY position")
+    for box in ("box 0", "box 1", "box 2"):
+        assert [row for row in rows if row.startswith(box)] == [f"{box}/{number}" for number in range(1, 21)]
+
+
+async def test_more_than_one_batch_arrives_completely_and_in_order(pair: ToyTown) -> None:
+    async with pair.db("sender").transaction() as session:
+        for number in range(MAX_BATCH + 20):
+            fact = NoteWritten(occurred_at=clock.now(), box="letters", number=number, words=f"{number}", remark=None)
+            await publish(session, fact)
+    sizes = []
+    sending = pair.runtime("sender").relay()
+    while size := await sending.send_batch("receiver"):
+        sizes.append(size)
+    assert sizes == [MAX_BATCH, 20]
+    assert await pair.taken() == [f"{number}" for number in range(MAX_BATCH + 20)]
+
+
+async def test_long_messages_go_in_batches_that_the_subscriber_accepts(pair: ToyTown) -> None:
+    async with pair.db("sender").transaction() as session:
+        for number in range(40):
+            fact = NoteWritten(
+                occurred_at=clock.now(), box="letters", number=number, words=f"{number}", remark="长" * 20_000
+            )
+            await publish(session, fact)
+    sizes = []
+    while size := await pair.runtime("sender").relay().send_batch("receiver"):
+        sizes.append(size)
+    assert len(sizes) > 2
+    assert await pair.taken() == [f"{number}" for number in range(40)]
+
+
+async def test_a_message_too_long_to_be_sent_is_never_published(pair: ToyTown) -> None:
+    fact = NoteWritten(occurred_at=clock.now(), box="letters", number=1, words="long", remark="长" * 30_000)
+    with pytest.raises(ValueError, match=r"sender\.note_written\.v1"):
+        async with pair.db("sender").transaction() as session:
+            await publish(session, fact)
+
+
+async def test_a_fact_that_nobody_listens_to_is_kept_all_the_same(pair: ToyTown) -> None:
+    class Unheard(Message):
+        type: ClassVar[str] = "sender.unheard.v1"
+        to: ClassVar[tuple[str, ...]] = ()
+
+        @property
+        def aggregate(self) -> str:
+            return "silence"
+
+    async with pair.db("sender").transaction() as session:
+        await publish(session, Unheard(occurred_at=clock.now()))
+    assert await pair.column("sender", "SELECT type FROM message") == ["sender.unheard.v1"]
+    assert await states(pair) == []
+
+
+async def test_the_wire_format_is_cloudevents_1_0_in_a_json_batch(toys: ToyTown) -> None:
+    await toys.start("sender")
+    requests: list[tuple[str, bytes]] = []
+
+    async def take(request: Request) -> JSONResponse:
+        requests.append((request.headers["Content-Type"], await request.body()))
+        results = [{"id": item["id"], "outcome": "accepted"} for item in await request.json()]
+        return JSONResponse({"results": results})
+
+    stub_receiver(toys, take)
+    async with toys.writer() as client:
+        trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        for words in ("早上好", "晚安"):
+            body = {"box": "letters", "words": words}
+            assert (await client.post(NOTES, json=body, headers={"traceparent": trace})).status_code == 201
+    await toys.deliver()
+    [(content_type, batch)] = requests
+    assert content_type == "application/cloudevents-batch+json"
+    for item, words in zip(json.loads(batch), ["早上好", "晚安"], strict=True):
+        event = JSONFormat().read(CloudEvent, json.dumps(item))
+        assert isinstance(event, CloudEvent)
+        assert (event.get_specversion(), event.get_type()) == ("1.0", "sender.note_written.v1")
+        assert (event.get_source(), event.get_subject()) == ("/sender", "box/letters")
+        assert event.get_datacontenttype() == "application/json"
+        assert event.get_time() is not None
+        assert event.get_extension("traceparent").split("-")[1] == "0af7651916cd43dd8448eb211c80319c"
+        data = event.get_data()
+        assert isinstance(data, dict)
+        assert (data["words"], data["remark"]) == (words, None)
+
+
+# Receiving ------------------------------------------------------------------------------------------------------------
+
+
+async def test_delivered_again_and_again_it_takes_effect_once(pair: ToyTown) -> None:
+    message = envelope()
+    for _ in range(3):
+        assert await send(pair, message) == [("accepted", None)]
+    assert await send(pair, message, envelope("晚安"), message) == [("accepted", None)] * 3
+    assert await pair.taken() == ["早上好", "晚安"]
+
+
+async def test_delivered_ten_times_at_once_it_takes_effect_once(pair: ToyTown) -> None:
+    batch = [envelope("slow one"), envelope("slow two")]
+    outcomes = await asyncio.gather(*(send(pair, *batch) for _ in range(10)))
+    assert outcomes == [[("accepted", None)] * 2] * 10
+    assert await pair.taken() == ["slow one", "slow two"]
+
+
+async def test_one_refused_for_ever_holds_up_its_own_aggregate_and_no_other(pair: ToyTown) -> None:
+    await pair.write("bad", "before", "refuse this", "after")
+    await pair.write("good", "one", "two")
+    await pair.deliver()
+    assert await pair.taken() == ["before", "one", "two"]
+    assert await states(pair) == [("sent", 1), ("parked", 1), ("pending", 0), ("sent", 1), ("sent", 1)]
+    await make_due(pair)
+    await pair.write("bad", "later")
+    await pair.deliver()
+    assert await pair.taken() == ["before", "one", "two"]  # the parked one waits for an operator, the others for it
+    [reason] = await pair.column("sender", "SELECT error FROM delivery WHERE state = 'parked'")
+    assert reason == "conflict: such a note is never taken"
+    assert await relay.waiting(pair.db("sender")) == {"pending": 2, "parked": 1}
+
+
+async def test_what_waits_behind_a_parked_one_goes_on_when_that_is_skipped(pair: ToyTown) -> None:
+    await pair.write("bad", "refuse this", "after")
+    await pair.deliver()
+    async with pair.db("sender").transaction() as session:
+        await session.execute(text("UPDATE delivery SET state = 'skipped' WHERE state = 'parked'"))
+    await pair.deliver()
+    assert await pair.taken() == ["after"]
+
+
+async def test_one_that_fails_is_tried_again_later_and_only_its_aggregate_waits(pair: ToyTown) -> None:
+    receiver.moods["fail"] = 4  # with the batch and alone, twice
+    await pair.write("bad", "fail at first", "after")
+    await pair.write("good", "one")
+    await pair.deliver()
+    assert await pair.taken() == ["one"]
+    assert await states(pair) == [("pending", 1), ("pending", 0), ("sent", 1)]
+    await pair.deliver()
+    assert await pair.taken() == ["one"], "it was tried again at once"
+    await make_due(pair)
+    await pair.deliver()
+    assert await states(pair) == [("pending", 2), ("pending", 0), ("sent", 1)]
+    await make_due(pair)
+    await pair.deliver()
+    assert await pair.taken() == ["one", "fail at first", "after"]
+    assert await states(pair) == [("sent", 3), ("sent", 1), ("sent", 1)]
+
+
+async def test_a_receiver_that_is_busy_is_not_a_refusal(pair: ToyTown) -> None:
+    receiver.moods["away"] = 2
+    await pair.write("letters", "away at first", "after")
+    await pair.deliver()
+    assert await states(pair) == [("pending", 1), ("pending", 0)]
+    await make_due(pair)
+    await pair.deliver()
+    assert await pair.taken() == ["away at first", "after"]
+
+
+def test_the_pause_between_tries_grows_and_has_an_end() -> None:
+    pauses = [[backoff_seconds(failures, longest=60) for _ in range(100)] for failures in (1, 2, 3, 8, 10_000)]
+    assert max(pauses[0]) < min(pauses[2]) < max(pauses[2]) < min(pauses[3])
+    assert 0.1 <= min(pauses[0]) <= max(pauses[0]) <= 0.2
+    assert 30 <= min(pauses[-1]) <= max(pauses[-1]) <= 60
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"type": "sender.unknown.v1"}, "messages of type sender.unknown.v1 are not taken here"),
+        ({"source": "/receiver"}, "sender.note_written.v1 from /receiver is not sender's to send"),
+        ({"type": "orders.order_closed.v1"}, "orders.order_closed.v1 from /sender is not sender's to send"),
+        ({"data": {"box": "letters", "words": "x"}}, "the data does not fit: number, remark"),
+        ({"data": {"box": "b", "number": "many", "words": "x", "remark": None}}, "the data does not fit: number"),
+    ],
+)
+async def test_a_message_that_is_not_the_senders_or_not_known_or_does_not_fit_is_refused(
+    pair: ToyTown, changes: dict[str, Any], reason: str
+) -> None:
+    other = envelope("晚安", subject="box/other")
+    assert await send(pair, envelope(**changes), other) == [("refused", reason), ("accepted", None)]
+    assert await pair.taken() == ["晚安"]
+
+
+async def test_one_service_cannot_speak_for_another(pair: ToyTown) -> None:
+    outcomes = await send(pair, envelope(), issuer="receiver")
+    assert outcomes == [("refused", "sender.note_written.v1 from /sender is not receiver's to send")]
+    assert await pair.taken() == []
+
+
+async def test_messages_without_a_services_token_are_not_even_looked_at(pair: ToyTown) -> None:
+    for who, status in ((None, 401), (actor("writer"), 401)):
+        async with pair.client("receiver", who) as client:
+            assert (await client.post(TAKE, json=[envelope()])).status_code == status
+    assert await pair.taken() == []
+
+
+async def test_a_batch_of_too_many_is_refused_as_a_whole(pair: ToyTown) -> None:
+    with pytest.raises(DomainError) as refusal:
+        await send(pair, *(envelope() for _ in range(MAX_BATCH + 1)))
+    assert refusal.value.status == 422
+    assert await pair.taken() == []
+
+
+async def test_a_receiver_whose_database_is_away_has_the_whole_batch_sent_again(
+    pair: ToyTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await pair.start("receiver", db_pool_size=1, db_pool_overflow=0, db_pool_timeout_seconds=0.05)
+    await pair.write("a", "one")
+    await pair.write("b", "two")
+    async with pair.db("receiver").transaction() as holder:
+        await holder.execute(text("SELECT 1"))
+        with pytest.raises(Unavailable):
+            await pair.deliver("sender")
+    assert await states(pair) == [("pending", 0), ("pending", 0)]
+    await pair.deliver()
+    assert await pair.taken() == ["one", "two"]
+
+
+async def test_a_lost_answer_is_asked_for_again_and_has_no_second_effect(pair: ToyTown) -> None:
+    real = pair.directory.apps["receiver"]
+    lost = 0
+
+    async def loses_first_answer(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal lost
+        if lost:
+            await real(scope, receive, send)
+            return
+        lost += 1
+
+        async def swallow(message: Any) -> None:
+            """The answer is lost on the way."""
+
+        await real(scope, receive, swallow)
+        raise ConnectionResetError
+
+    pair.directory.host("receiver", loses_first_answer)
+    await pair.write("letters", "one", "two")
+    with pytest.raises(Unavailable):
+        await pair.deliver("sender")
+    assert await pair.taken() == ["one", "two"]
+    await pair.deliver("sender")
+    assert await pair.taken() == ["one", "two"]
+    assert await states(pair) == [("sent", 1), ("sent", 1)]
+
+
+async def test_an_answer_that_leaves_one_out_counts_as_a_failure_of_that_one(toys: ToyTown) -> None:
+    await toys.start("sender")
+
+    async def take(request: Request) -> JSONResponse:
+        first = (await request.json())[0]
+        return JSONResponse({"results": [{"id": first["id"], "outcome": "accepted", "reason": "x" * 900}]})
+
+    stub_receiver(toys, take)
+    await toys.write("a", "one")
+    await toys.write("b", "two")
+    await toys.runtime("sender").relay().send_batch("receiver")
+    assert await states(toys) == [("sent", 1), ("pending", 1)]
+
+
+async def test_a_reason_without_end_does_not_stop_the_relay(toys: ToyTown) -> None:
+    await toys.start("sender")
+
+    async def take(request: Request) -> JSONResponse:
+        results = [{"id": item["id"], "outcome": "refused", "reason": "x" * 900} for item in await request.json()]
+        return JSONResponse({"results": results})
+
+    stub_receiver(toys, take)
+    await toys.write("a", "one")
+    await toys.deliver()
+    assert await states(toys) == [("parked", 1)]
+
+
+async def test_the_message_continues_the_trace_of_the_request_that_caused_it(pair: ToyTown) -> None:
+    token = telemetry.traceparent.set("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
+    try:
+        await pair.write("letters", "one")
+    finally:
+        telemetry.traceparent.reset(token)
+    assert await pair.column("sender", "SELECT traceparent FROM message") == [
+        "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+    ]
+
+
+async def test_messages_are_forgotten_only_when_all_had_them_long_enough(pair: ToyTown) -> None:
+    async with pair.db("sender").transaction() as session:
+        with clock.frozen(clock.now() - timedelta(days=40)):
+            await sender.write(session, "a", "had long ago")
+            await sender.write(session, "b", "had just now")
+            await sender.write(session, "c", "refuse this")
+            await sender.write(session, "c", "waits")
+    await pair.deliver()
+    async with pair.db("sender").transaction() as session:
+        await session.execute(
+            text("UPDATE delivery SET sent_at = now() - interval '31 days' WHERE aggregate = 'box/a'")
+        )
+    assert await relay.prune(pair.db("sender"), keep=timedelta(days=30)) == 1
+    assert await pair.column("sender", "SELECT data->>'words' FROM message ORDER BY sequence") == [
+        "had just now",
+        "refuse this",
+        "waits",
+    ]
+
+
+def test_two_views_of_one_type_are_noticed_at_start() -> None:
+    subscriptions = messages.Subscriptions()
+    subscriptions.on("sender.note_written.v1", receiver.NoteWritten)(receiver.take_note)
+    with pytest.raises(ValueError, match=r"sender\.note_written\.v1"):
+        subscriptions.on("sender.note_written.v1", receiver.NoteWritten)(receiver.take_note)
