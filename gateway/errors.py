@@ -3,11 +3,6 @@
 from chassis.core.errors import DomainError, Unavailable
 
 
-class MethodNotAllowed(DomainError):
-    status, code = 405, "method_not_allowed"
-    title, title_zh = "This address does not take that method", "不支持的请求方法"
-
-
 class BodyTooSlow(DomainError):
     """The request body did not come in within its time."""
 

@@ -38,9 +38,7 @@ class LoopStorage(MemoryStorage):
             self._tidy_at = moment + self._TIDY_SECONDS
             for stale in [name for name, at in self.expirations.items() if at <= moment]:
                 self.clear(stale)
-        if self.expirations.get(key, 0.0) <= moment:
-            self.storage[key] = 0
-            self.expirations[key] = moment + expiry
+        self.expirations.setdefault(key, moment + expiry)  # a key is of one window, and not used again after it
         self.storage[key] += amount
         return self.storage[key]
 

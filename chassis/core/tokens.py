@@ -6,6 +6,7 @@ EdDSA (Ed25519) by joserfc, which neither allows that algorithm unless told nor 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
+from time import monotonic
 from typing import Any
 from uuid import UUID
 
@@ -57,8 +58,11 @@ def encode_access_token(key: OKPKey, actor: Actor, *, seconds: int) -> str:
 class AccessTokens:
     """Checks access tokens against identity's published keys, which are fetched when first needed and then cached."""
 
-    def __init__(self, fetch_jwks: Callable[[], Awaitable[Mapping[str, Any]]]) -> None:
+    def __init__(
+        self, fetch_jwks: Callable[[], Awaitable[Mapping[str, Any]]], *, elapsed: Callable[[], float] = monotonic
+    ) -> None:
         self._fetch = fetch_jwks
+        self._elapsed = elapsed
         self._keys: dict[str, OKPKey] = {}
         self._fetched_at = float("-inf")
         self._tried_at = float("-inf")
@@ -89,7 +93,7 @@ class AccessTokens:
     async def _key(self, kid: str) -> OKPKey:
         if kid not in self._keys:
             await self._refresh()
-        elif asyncio.get_running_loop().time() - self._fetched_at > _JWKS_SECONDS and not self._lock.locked():
+        elif self._elapsed() - self._fetched_at > _JWKS_SECONDS and not self._lock.locked():
             self._refreshing = asyncio.create_task(self._refresh())  # the keys at hand are good meanwhile
         if kid in self._keys:
             return self._keys[kid]
@@ -100,16 +104,15 @@ class AccessTokens:
     async def _refresh(self) -> None:
         """Fetch the keys, at most once in five seconds; whoever asks meanwhile waits for the same answer."""
         async with self._lock:
-            loop = asyncio.get_running_loop()
-            if loop.time() - self._tried_at < _JWKS_RETRY_SECONDS:
+            if self._elapsed() - self._tried_at < _JWKS_RETRY_SECONDS:
                 return
             try:
                 jwks = await self._fetch()
                 self._keys = {str(item["kid"]): OKPKey.import_key(item) for item in jwks["keys"]}
-                self._fetched_at = self._tried_at = loop.time()
+                self._fetched_at = self._tried_at = self._elapsed()
             except Exception as error:
                 log.warning("access_token_keys_not_fetched", reason=type(error).__name__)
-                self._tried_at = loop.time()
+                self._tried_at = self._elapsed()
 
 
 class ServiceTokens:

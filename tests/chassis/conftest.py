@@ -2,6 +2,7 @@
 
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psycopg
@@ -33,6 +34,12 @@ def toy_template(postgres: EmbeddedPostgres) -> ToyDatabase:
 @pytest.fixture
 def toy_database(toy_template: ToyDatabase) -> Iterator[ToyDatabase]:
     """A database of the test's own."""
+    with _copy_of(toy_template) as database:
+        yield database
+
+
+@contextmanager
+def _copy_of(toy_template: ToyDatabase) -> Iterator[ToyDatabase]:
     name = f"toy_{secrets.token_hex(6)}"
     with psycopg.connect(toy_template.server.url("postgres"), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY file_copy')
@@ -68,6 +75,19 @@ async def toys(toy_database: ToyDatabase, toy_keys: Path, tmp_path: Path) -> Asy
         yield town
     finally:
         await town.close()
+
+
+@pytest.fixture(scope="module")
+async def shared(
+    toy_template: ToyDatabase, toy_keys: Path, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[ToyTown]:
+    """A town for a module whose tests do not mind what the others do to its database."""
+    with _copy_of(toy_template) as database:
+        town = ToyTown(database, toy_keys, tmp_path_factory.mktemp("shared"))
+        try:
+            yield town
+        finally:
+            await town.close()
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from typing import Any, ClassVar
 
@@ -10,10 +9,8 @@ import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
 from sqlalchemy import text
-from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse
-from starlette.routing import Route
 
 from chassis.core import clock, messages, relay, telemetry
 from chassis.core.errors import DomainError, Unavailable
@@ -61,11 +58,6 @@ async def make_due(toys: ToyTown) -> None:
     """Let the time of waiting be over."""
     async with toys.db("sender").transaction() as session:
         await session.execute(text("UPDATE delivery SET next_attempt_at = now() - interval '1 hour'"))
-
-
-def stub_receiver(toys: ToyTown, take: Callable[[Request], Awaitable[JSONResponse]]) -> None:
-    """Put `take` in the receiver's place."""
-    toys.directory.host("receiver", Starlette(routes=[Route(TAKE, take, methods=["POST"])]))
 
 
 # Publishing -----------------------------------------------------------------------------------------------------------
@@ -162,7 +154,7 @@ async def test_the_wire_format_is_cloudevents_1_0_in_a_json_batch(toys: ToyTown)
         results = [{"id": item["id"], "outcome": "accepted"} for item in await request.json()]
         return JSONResponse({"results": results})
 
-    stub_receiver(toys, take)
+    toys.stub("receiver", take)
     async with toys.writer() as client:
         trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
         for words in ("早上好", "晚安"):
@@ -348,7 +340,7 @@ async def test_an_answer_that_leaves_one_out_counts_as_a_failure_of_that_one(toy
         first = (await request.json())[0]
         return JSONResponse({"results": [{"id": first["id"], "outcome": "accepted", "reason": "x" * 900}]})
 
-    stub_receiver(toys, take)
+    toys.stub("receiver", take)
     await toys.write("a", "one")
     await toys.write("b", "two")
     await toys.runtime("sender").relay().send_batch("receiver")
@@ -362,7 +354,7 @@ async def test_a_reason_without_end_does_not_stop_the_relay(toys: ToyTown) -> No
         results = [{"id": item["id"], "outcome": "refused", "reason": "x" * 900} for item in await request.json()]
         return JSONResponse({"results": results})
 
-    stub_receiver(toys, take)
+    toys.stub("receiver", take)
     await toys.write("a", "one")
     await toys.deliver()
     assert await states(toys) == [("parked", 1)]

@@ -8,6 +8,7 @@ import time_machine
 
 from chassis.core import keys
 from chassis.core.tokens import encode_access_token
+from gateway.limits import LoopStorage
 from tests.gateway.conftest import OpenGate
 from tests.gateway.standin import Gate
 from tests.town import actor
@@ -94,6 +95,16 @@ async def test_the_limit_opens_again_when_the_window_has_passed(open_gate: OpenG
             assert (await gate.client.get("/api/orders/echo")).status_code == 429
             clock.shift(121)
             assert (await gate.client.get("/api/orders/echo")).status_code == 200
+
+
+def test_those_who_have_gone_leave_nothing_behind_in_the_counts() -> None:
+    storage = LoopStorage()
+    with time_machine.travel(1_800_000_030, tick=False) as clock:
+        for n in range(1000):
+            storage.incr(f"address {n}", 120)
+        clock.shift(121)
+        storage.incr("another", 120)
+        assert (storage.get("another"), len(storage.storage), len(storage.expirations)) == (1, 1, 1)
 
 
 async def test_one_address_over_its_limit_leaves_the_others_alone(open_gate: OpenGate) -> None:

@@ -1,8 +1,11 @@
 """What nobody outside may reach, or say."""
 
 import pytest
+from starlette.types import Message
 
+from chassis.core.client import Directory
 from chassis.core.tokens import InvalidToken
+from gateway.app import create_app
 from tests.gateway.conftest import OpenGate
 from tests.gateway.standin import Gate
 
@@ -149,7 +152,20 @@ async def test_behind_configured_proxies_the_address_is_the_last_one_they_saw(
         assert gate.orders.header("x-beiyuan-client") == expected
 
 
+async def test_an_offer_to_upgrade_is_not_taken_up(gate: Gate) -> None:
+    status, _ = await gate.get_raw("/api/orders/echo", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
+    assert (status, gate.orders.header("upgrade")) == (200, None)
+
+
 async def test_a_websocket_is_refused(gate: Gate) -> None:
-    status, _ = await gate.get_raw("/api/orders/nothing", "Upgrade: websocket", "Sec-WebSocket-Version: 13")
-    assert status == 200, "as a plain request"
-    assert gate.orders.header("upgrade") is None
+    sent: list[Message] = []
+
+    async def receive() -> Message:
+        return {"type": "websocket.connect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = create_app(gate.settings, Directory())
+    await app({"type": "websocket", "path": "/api/orders/echo", "headers": []}, receive, send)
+    assert [message["type"] for message in sent] == ["websocket.close"]

@@ -19,10 +19,10 @@ WAYS: dict[str, Callable[[Path, Path], AbstractContextManager[Running]]] = {
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fast_folder: Path
 ) -> Iterator[Running]:
-    """An installation with the demo town; or, with BEIYUAN_JOURNEY_URL, the one that runs there already."""
-    if url := os.environ.get("BEIYUAN_JOURNEY_URL"):
+    """An installation with the demo town; or, with TEST_JOURNEY_URL, the one that runs there already."""
+    if url := os.environ.get("TEST_JOURNEY_URL"):
         if request.param != "all-in-one":
-            pytest.skip("BEIYUAN_JOURNEY_URL names one server, and that is tried")
+            pytest.skip("TEST_JOURNEY_URL names one server, and that is tried")
         yield Running(url, tmp_path_factory.mktemp("home"), [], fixed_code=True)
         return
     logs = tmp_path_factory.mktemp(request.param)

@@ -1,6 +1,6 @@
 """The toy services in the test's own process, with an identity that only publishes keys."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -91,6 +91,10 @@ class ToyTown(Town):
     async def start(self, service: str, **overrides: Any) -> FastAPI:
         return await self.serve(SERVICES[service], **overrides)
 
+    def stub(self, name: str, take: Callable[[Request], Awaitable[JSONResponse]]) -> None:
+        """Let `take` answer whatever messages are sent to this service."""
+        self.directory.host(name, Starlette(routes=[Route("/internal/messages", take, methods=["POST"])]))
+
     def writer(self, who: Actor | None = None) -> Any:
         """A client of the sender, signed in as one who may write."""
         return self.client("sender", who or actor("writer"))
@@ -106,8 +110,9 @@ class ToyTown(Town):
         return await self.column("receiver", "SELECT words FROM taken ORDER BY position")
 
     async def work_off(self, *names: str) -> None:
-        """Defer these of the sender's jobs, then do every job that is due."""
+        """Defer these of the sender's jobs, then do every job that is due; nothing periodic comes by itself."""
         runtime = self.runtime("sender")
+        runtime.jobs.periodic_defaults["max_delay"] = 0
         for name in names:
             async with runtime.db.transaction() as session:
                 await defer(session, name, timestamp=0)

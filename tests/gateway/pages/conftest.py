@@ -1,7 +1,7 @@
 """The gateway with its pages in front of the real orders service; other answers of it can be put in its place."""
 
 import secrets
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -105,6 +105,7 @@ class Site:
         """The order behind a private link, as `Neighbourhood` takes it."""
         found = await self.hood.track({"token": path.removeprefix("/t/")})
         orders = await self.hood.get("", self.hood.auditor)
+        order: dict[str, Any]
         (order,) = [order for order in orders.json()["items"] if order["number"] == found["number"]]
         return order | {"token": path.removeprefix("/t/")}
 
@@ -114,15 +115,14 @@ def new_phone() -> str:
     return f"100{secrets.randbelow(10**8):08d}"
 
 
-def app_for(hood: Neighbourhood, orders: ASGIApp | None, *demo_codes: DemoCode) -> ASGIApp:
-    """The gateway, with `orders` in the place of the orders service."""
+def app_for(
+    hood: Neighbourhood, orders: ASGIApp | None, *, identity: ASGIApp | None = None, demo_codes: Sequence[DemoCode] = ()
+) -> ASGIApp:
+    """The gateway, with these in the place of the services; without an orders service if None."""
     directory = Directory()
-    for name, service in hood.town.directory.apps.items():
-        directory.host(name, service)
-    if orders is not None:
-        directory.host("orders", orders)
-    else:
-        del directory.apps["orders"]
+    for name, service in {**hood.town.directory.apps, "orders": orders}.items():
+        if service is not None:
+            directory.host(name, identity if identity and name == "identity" else service)
     return create_app(GatewaySettings(keys_dir=hood.town.keys_dir), directory, demo_codes=demo_codes)
 
 
