@@ -121,8 +121,10 @@ def create_keys(settings: ProcessSettings) -> list[Path]:
     return keys.create_key_files(settings.keys_path, processes=PROCESSES, data_services=SERVICES)
 
 
-def service_settings(service: str, **values: object) -> ServiceSettings:
-    """A service's settings: `values` first, then the environment, then the defaults."""
+def service_settings(service: str, *, database_url: str | None = None, **values: object) -> ServiceSettings:
+    """A service's settings: what is given here first, then the environment, then the defaults."""
+    if database_url is not None:
+        values[database_variable(service)] = database_url
     return _settings_class(service)(**values)  # type: ignore[arg-type]  # the classes differ in their fields
 
 

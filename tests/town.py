@@ -11,6 +11,7 @@ from uuid import UUID
 import httpx2
 from fastapi import FastAPI
 
+from beiyuan.installation import service_settings
 from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
 from chassis.core import keys
@@ -71,9 +72,6 @@ class Town:
 
     def settings(self, service: str, **overrides: Any) -> ServiceSettings:
         """A service's settings for this test."""
-        kind: type[ServiceSettings] = getattr(
-            import_module(f"services.{service}.settings"), f"{service.capitalize()}Settings"
-        )
         values: dict[str, Any] = {
             "database_url": self.database.url(service),
             "home": self.home,
@@ -83,7 +81,7 @@ class Town:
             "db_pool_size": 5,
             "db_pool_overflow": 20,
         }
-        return kind(**(values | overrides))
+        return service_settings(service, **(values | overrides))
 
     async def start(self, service: str, **overrides: Any) -> FastAPI:
         """Start a service, with `overrides` of its settings."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from services.orders.deadlines.calendar import is_working_day
 
 Moment = Callable[[datetime], datetime]

@@ -4,9 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, date, datetime
-from zoneinfo import ZoneInfo
 
-BEIJING = ZoneInfo("Asia/Shanghai")
+from chassis.core.beijing import day_of
 
 _frozen: ContextVar[datetime | None] = ContextVar("frozen_clock", default=None)
 
@@ -18,7 +17,7 @@ def now() -> datetime:
 
 def today() -> date:
     """The calendar day in Beijing: what a resident means by "today"."""
-    return now().astimezone(BEIJING).date()
+    return day_of(now())
 
 
 @contextmanager

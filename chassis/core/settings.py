@@ -16,9 +16,7 @@ def default_home() -> Path:
 class ProcessSettings(BaseSettings):
     """What the gateway and every service read from the environment (`BEIYUAN_*`)."""
 
-    model_config = SettingsConfigDict(
-        env_prefix="BEIYUAN_", env_ignore_empty=True, extra="ignore", frozen=True, populate_by_name=True
-    )
+    model_config = SettingsConfigDict(env_prefix="BEIYUAN_", env_ignore_empty=True, extra="ignore", frozen=True)
 
     home: Path = Field(default_factory=default_home, description="Where data, keys and photos lie.")
     keys_dir: Path | None = Field(

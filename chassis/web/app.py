@@ -124,17 +124,19 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        headers = Headers(scope=scope)
-        request_id = telemetry.accept_request_id(headers.get("x-request-id"))
+        offered = Headers(scope=scope)
+        request_id = telemetry.accept_request_id(offered.get("x-request-id"))
         id_token = telemetry.request_id.set(request_id)
-        trace_token = telemetry.traceparent.set(telemetry.continue_trace(headers.get("traceparent")))
+        trace_token = telemetry.traceparent.set(telemetry.continue_trace(offered.get("traceparent")))
         started, status = perf_counter(), 0
 
         async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+                headers = MutableHeaders(scope=message)
+                headers["X-Request-Id"] = request_id
+                headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
         try:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 
 _WEEKDAYS = "一二三四五六日"
 _VISIT_DAYS = 7

@@ -22,7 +22,7 @@ from beiyuan.demo.people import staff_of
 from beiyuan.demo.show import describe
 from beiyuan.demo.stories import Story
 from beiyuan.installation import AdminSettings, DatabaseUrls
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from chassis.core.schema import normalise_phone
 from services.identity.people import actions as people_actions
 from services.identity.people.queries import actor, person_by_phone

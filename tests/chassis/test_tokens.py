@@ -194,9 +194,7 @@ async def test_a_key_that_was_withdrawn_is_not_good_for_ever() -> None:
         await checking.actor(encode_access_token(KEY, WHO, seconds=62))
 
 
-async def test_while_identity_is_away_whoever_is_known_goes_on_without_waiting(
-    passing: Callable[[float], None],
-) -> None:
+async def test_while_identity_is_away_whoever_is_known_goes_on_without_waiting() -> None:
     identity = Identity(KEY)
     checking = identity.checking()
     await checking.actor(encode_access_token(KEY, WHO, seconds=60))

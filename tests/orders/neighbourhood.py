@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from chassis.core import clock
 from chassis.core.actor import Actor
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from chassis.core.ids import new_id
 from chassis.core.messages import MessageRow
 from services.orders.places import actions as places

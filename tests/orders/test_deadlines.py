@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from services.orders.deadlines import rules
 from services.orders.deadlines.calendar import LAST_YEAR, is_known, is_working_day
 

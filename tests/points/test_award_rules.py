@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from services.points.awards import rules
 from services.points.awards.schemas import OrderClaimed, OrderClosed, OrderMet
 from services.points.awards.tables import RuleVersion

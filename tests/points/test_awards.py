@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from sqlalchemy import select
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from chassis.core.ids import new_id
 from services.points.awards import actions
 from services.points.awards.schemas import OrderClosed, OrderFact

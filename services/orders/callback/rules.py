@@ -4,7 +4,7 @@ from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from chassis.core.errors import FieldError, Invalid
 from services.orders.callback.errors import AlreadyAnswered, OwnCallback
 from services.orders.terms import ClosedWhy, Post, Satisfied, State

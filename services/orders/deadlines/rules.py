@@ -7,7 +7,7 @@ the pool runs from 08:30 to 17:30 of working days. Beijing has no daylight savin
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from services.orders.deadlines.calendar import is_working_day
 
 CONTACT_WITHIN = timedelta(hours=24)

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock, ids
 from chassis.core.actor import Actor
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from chassis.core.errors import Forbidden
 from chassis.core.messages import publish
 from services.orders.deadlines import rules as deadlines

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from chassis.core.clock import BEIJING
+from chassis.core.beijing import BEIJING
 from services.points.awards.schemas import OrderClaimed, OrderClosed, OrderFact, OrderMet
 from services.points.awards.tables import RuleVersion
 from services.points.awards.terms import Period, RuleCode

@@ -12,7 +12,7 @@ from typing import Any
 import axe_playwright_python
 import pytest
 from PIL import Image
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, ViewportSize, async_playwright
 
 from tests.gateway.pages.conftest import Site
 from tests.gateway.standin import serving
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.browser
 
 CHROMIUM = os.environ.get("BEIYUAN_CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
-PHONE = {"width": 390, "height": 844}
+PHONE: ViewportSize = {"width": 390, "height": 844}
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 
 
