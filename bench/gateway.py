@@ -1,19 +1,23 @@
 """What the gateway costs: requests a second to a small service directly, through the gateway in process, and through
-the gateway as a reverse proxy over the network.
+the gateway as a reverse proxy over the network; and the processor time that all servers together spend on one.
 
-Every server is a process of its own. Run with `python -m bench.gateway [--seconds 3]`; it takes about ten times that.
-The ratios matter; the absolute numbers belong to the machine, which the load generator shares.
+Every server is a process of its own. Run with `python -m bench.gateway [--seconds 3]`; it takes about fifteen times
+that. The ratios matter; the absolute numbers belong to the machine, which the load generator shares. Processor time is
+read from /proc, so it is shown on Linux only.
 """
 
 import argparse
 import asyncio
 import multiprocessing
+import os
 import socket
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
@@ -71,9 +75,30 @@ def serve(kind: str, keys_dir: Path, port: int, service_port: int) -> None:
     uvicorn.run(app, port=port, log_level="error", access_log=False, loop="uvloop", **options)  # type: ignore[arg-type]
 
 
+@dataclass(frozen=True)
+class Server:
+    """A running set-up: its port, and the processes that work for it."""
+
+    port: int
+    pids: tuple[int, ...]
+
+    def processor_seconds(self) -> float:
+        """Processor time spent so far."""
+        return sum(_processor_seconds(pid) for pid in self.pids)
+
+
+def _processor_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except FileNotFoundError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
 @contextmanager
-def running(kind: str, keys_dir: Path, service_port: int = 0) -> Iterator[int]:
-    """One of the set-ups in a process of its own; gives its port."""
+def running(kind: str, keys_dir: Path, behind: Server | None = None) -> Iterator[Server]:
+    """One of the set-ups in a process of its own, and the service `behind` it."""
+    service_port = behind.port if behind else 0
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -81,7 +106,8 @@ def running(kind: str, keys_dir: Path, service_port: int = 0) -> Iterator[int]:
     process.start()
     try:
         _wait_for(port)
-        yield port
+        assert process.pid is not None
+        yield Server(port, (process.pid, *(behind.pids if behind else ())))
     finally:
         process.terminate()
         process.join()
@@ -98,8 +124,15 @@ def _wait_for(port: int) -> None:
     raise RuntimeError("the server does not start")
 
 
-async def load(port: int, seconds: float, token: str | None) -> float:
-    """Requests a second that so many keep-alive connections get answered, without any HTTP client's own cost."""
+class Rates(NamedTuple):
+    """Requests a second, and microseconds of processor time a request."""
+
+    a_second: float
+    microseconds: float
+
+
+async def load(server: Server, seconds: float, token: str | None) -> Rates:
+    """What so many keep-alive connections get answered, without any HTTP client's own cost."""
     body = b'{"a":1,"b":2}'
     bearer = f"Authorization: Bearer {token}\r\n".encode() if token else b""
     request = (
@@ -111,7 +144,7 @@ async def load(port: int, seconds: float, token: str | None) -> float:
 
     async def one() -> None:
         nonlocal done
-        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
         while time.perf_counter() < end:
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
@@ -122,13 +155,14 @@ async def load(port: int, seconds: float, token: str | None) -> float:
             done += 1
         writer.close()
 
-    started = time.perf_counter()
+    started, spent = time.perf_counter(), server.processor_seconds()
     await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
-    return done / (time.perf_counter() - started)
+    elapsed, spent = time.perf_counter() - started, server.processor_seconds() - spent
+    return Rates(done / elapsed, spent / done * 1e6)
 
 
-def measure(seconds: float) -> dict[str, float]:
-    """Requests a second of each set-up, the best of three runs that take turns."""
+def measure(seconds: float) -> dict[str, Rates]:
+    """Each set-up's best of three runs that take turns."""
     with tempfile.TemporaryDirectory() as folder:
         keys_dir = Path(folder)
         keys.create_key_files(keys_dir, processes=["gateway"], data_services=[])
@@ -145,11 +179,14 @@ def measure(seconds: float) -> dict[str, float]:
                 "in process, signed in": (inside, token),
                 "network": (network, None),
             }
-            best = dict.fromkeys(cases, 0.0)
-            for _ in range(3):
-                for name, (port, bearer) in cases.items():
-                    best[name] = max(best[name], asyncio.run(load(port, seconds, bearer)))
-    return best
+            runs = [
+                {name: asyncio.run(load(server, seconds, bearer)) for name, (server, bearer) in cases.items()}
+                for _ in range(3)
+            ]
+    return {
+        name: Rates(max(run[name].a_second for run in runs), min(run[name].microseconds for run in runs))
+        for name in cases
+    }
 
 
 def main() -> None:
@@ -157,8 +194,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one run")
     best = measure(parser.parse_args().seconds)
-    for name, rate in best.items():
-        print(f"{name:24}{rate:8.0f} requests a second   {rate / best['direct']:5.2f} of direct")
+    for name, (rate, cost) in best.items():
+        ratio = rate / best["direct"].a_second
+        print(f"{name:24}{rate:7.0f} a second, {ratio:4.2f} of direct {cost:7.0f} µs of processor time each")
 
 
 if __name__ == "__main__":

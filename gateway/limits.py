@@ -31,6 +31,10 @@ class LoopStorage(MemoryStorage):
         self._tidy_at = 0.0
         super().__init__()
 
+    def get(self, key: str) -> int:
+        """What a counter stands at. A key is of one window, and is asked for only as long as it lives."""
+        return self.storage[key]
+
     def incr(self, key: str, expiry: float, amount: int = 1) -> int:
         """Add to a counter that lives for `expiry` seconds from its first addition."""
         moment = time.time()
@@ -38,7 +42,7 @@ class LoopStorage(MemoryStorage):
             self._tidy_at = moment + self._TIDY_SECONDS
             for stale in [name for name, at in self.expirations.items() if at <= moment]:
                 self.clear(stale)
-        self.expirations.setdefault(key, moment + expiry)  # a key is of one window, and not used again after it
+        self.expirations.setdefault(key, moment + expiry)
         self.storage[key] += amount
         return self.storage[key]
 

@@ -88,7 +88,7 @@ def configure_logging(*, level: str, json: bool) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
-    for noisy in ("httpx2", "httpcore2", "procrastinate", "aiohttp.access", "PIL", "alembic"):
+    for noisy in ("uvicorn.error", "httpx2", "httpcore2", "procrastinate", "aiohttp.access", "PIL", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
 
 

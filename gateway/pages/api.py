@@ -11,14 +11,13 @@ from starlette.requests import Request
 from chassis.core.errors import FieldError, Unavailable
 from chassis.core.tokens import ServiceTokens
 from chassis.web.auth import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
-from gateway.pages import guard
 from gateway.pages.answers import Answer, PlacePage, PrivacyNotice, Sent, Taxonomy, Tracked, Uploaded
 from gateway.upstreams import Upstreams
 
 A = TypeVar("A", bound=Answer)
 
-# Who asks, from where and with what: the edge has checked these, or set them itself.
-_PASSED_ON = ("X-Request-Id", "traceparent", "Authorization", "User-Agent", CLIENT_ADDRESS_HEADER)
+# Who asks, and from where: the edge has checked these, or set them itself.
+_PASSED_ON = ("X-Request-Id", "traceparent", "Authorization", CLIENT_ADDRESS_HEADER)
 
 
 class Refused(Exception):
@@ -87,9 +86,7 @@ class Api:
         headers[GATEWAY_TOKEN_HEADER] = self._tokens.issue(service)
         if key is not None:
             headers["Idempotency-Key"] = key
-        if device := guard.device_of(request):
-            headers["Cookie"] = f"{guard.COOKIE}={device}"
-        # A client for each call, since it would keep cookies from one resident to the next.
+        # A client for each call: it would carry what one resident was told over to the next.
         transport = httpx2.ASGITransport(app=self._upstreams.get(service))
         async with httpx2.AsyncClient(transport=transport, trust_env=False) as client:
             response = await client.request(

@@ -27,6 +27,8 @@ _TO_MEND: Mapping[str, str] = {
     "idempotency_key_reused": "这一页刚才已经提交过一次。如果是另一件事，请再点一次提交。",
     "request_in_progress": "刚才那次提交还在处理，请等几秒再点一次，只会算一件。",
 }
+# Without a phone number, all who share a network address are one to the orders service.
+_REPORTED_FROM_HERE = "这件事已经有人从您所在的网络反映过，正在办理。如果不是您反映的，请留下手机号再提交。"
 
 
 class ReportPages:
@@ -43,11 +45,10 @@ class ReportPages:
         ]
 
     async def show(self, request: Request) -> Response:
-        """The form, and the number by which we know the device from now on."""
+        """The form."""
         response = await self._form(request, ReportForm())
         # Going back to it must bring back what was typed, under the same key.
         response.headers["Cache-Control"] = "private, no-cache"
-        guard.keep_device(request, response, guard.device_of(request) or guard.new_device())
         return response
 
     async def send(self, request: Request) -> Response:
@@ -73,6 +74,8 @@ class ReportPages:
         """The form again, with what was typed, for a refusal that the resident can do something about."""
         errors: Errors = {"": ""}
         problem = _TO_MEND.get(refused.code, "")
+        if refused.code == "already_reported" and not form.phone:
+            problem = _REPORTED_FROM_HERE
         if refused.status == 422 and not problem:
             errors = forms.explain(refused.fields, asdict(form))
             if "photos" in errors:

@@ -102,23 +102,31 @@ def _operation(operation_id: str, schema: str) -> dict[str, object]:
 async def test_the_documents_of_all_services_become_one(open_gate: OpenGate) -> None:
     async with open_gate() as gate:
         same = {"type": "object", "properties": {"a": {"type": "string"}}}
+        looks_the_same = {"type": "array", "items": {"$ref": "#/components/schemas/Thing"}}
         gate.orders.openapi = {
             "paths": {
-                "/api/orders/things": _operation("list_things", "Thing"),
+                "/api/orders/things": _operation("list_things", "Pile"),
                 "/api/orders/same": _operation("same", "Same"),
                 "/internal/messages": _operation("take", "Secret"),
                 "/healthz": _operation("healthz", "Secret"),
             },
-            "components": {"schemas": {"Thing": {"type": "string"}, "Same": same, "Secret": {"type": "null"}}},
+            "components": {
+                "schemas": {
+                    "Thing": {"type": "string"},
+                    "Pile": looks_the_same,
+                    "Same": same,
+                    "Secret": {"type": "null"},
+                }
+            },
         }
         gate.services["points"].openapi = {
             "paths": {
-                "/api/points/things": _operation("list_things", "Things"),
+                "/api/points/things": _operation("list_things", "Pile"),
                 "/api/points/same": _operation("other", "Same"),
             },
             "components": {
                 "schemas": {
-                    "Things": {"type": "array", "items": {"$ref": "#/components/schemas/Thing"}},
+                    "Pile": looks_the_same,
                     "Thing": {"type": "integer"},
                     "Same": same,
                 }
@@ -129,7 +137,8 @@ async def test_the_documents_of_all_services_become_one(open_gate: OpenGate) -> 
     assert {"/api/orders/things", "/api/points/things", "/healthz", "/docs"} <= document["paths"].keys()
     assert "/internal/messages" not in document["paths"]
     assert (schemas["orders_Thing"], schemas["points_Thing"]) == ({"type": "string"}, {"type": "integer"})
-    assert schemas["Things"]["items"] == {"$ref": "#/components/schemas/points_Thing"}
+    for service in ("orders", "points"):
+        assert schemas[f"{service}_Pile"]["items"] == {"$ref": f"#/components/schemas/{service}_Thing"}
     assert schemas["Same"] == same
     assert {"Thing", "Secret"}.isdisjoint(schemas)
     ids = [item["get"]["operationId"] for item in document["paths"].values()]

@@ -36,6 +36,7 @@ def free_ports(count: int) -> list[int]:
 def environment(home: Path, **settings: str) -> dict[str, str]:
     """The environment of a process: ours, without settings of 和谐北苑 but these."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("BEIYUAN_")}
+    kept.pop("PYTHONDONTWRITEBYTECODE", None)  # each of the many starts would compile everything anew
     if binaries := os.environ.get("BEIYUAN_PG_BIN"):
         kept["BEIYUAN_PG_BIN"] = binaries
     return kept | {"BEIYUAN_HOME": str(home), "PYTHONUNBUFFERED": "1"} | settings
