@@ -167,6 +167,9 @@ class Edge:
         if scope["path"] in _UNLIMITED:
             return
         self._limits.count_address(call.address, call.standing)
+        if scope["path"] in routing.TOKENLESS:
+            call.headers = [(name, value) for name, value in call.headers if name != b"authorization"]
+            return
         token = _bearer(call.headers)
         if token is not None:
             actor = await self._access_tokens.actor(token)

@@ -19,6 +19,18 @@ TABLE: dict[str, str] = {
 # What is sent here may be photos, and so larger and slower than other requests.
 UPLOADS = re.compile(r"POST (/api/orders/photos|/q/[^/]+|/t/[^/]+/additions)")
 
+# Where a token is of no use, so that an app which sends its expired one along can still get another.
+TOKENLESS = frozenset(
+    {
+        "/api/identity/otp",
+        "/api/identity/tokens",
+        "/api/identity/tokens/refresh",
+        "/api/identity/tokens/revoke",
+        "/api/identity/.well-known/jwks.json",
+        "/api/identity/privacy-notice",
+    }
+)
+
 _AMBIGUOUS = re.compile(
     rb"//"  # empty segments
     rb"|/(\.|%2e){1,2}(/|;|$)"  # dot segments, plain or encoded

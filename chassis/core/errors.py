@@ -61,9 +61,10 @@ class NotFound(DomainError):
 class Unauthenticated(DomainError):
     status, code = 401, "unauthenticated"
     title, title_zh = "Sign in first", "请先登录"
+    challenge: ClassVar[str] = "Bearer"
 
     def __init__(self, detail: str = "", *, fields: Sequence[FieldError] = ()) -> None:
-        super().__init__(detail, fields=fields, headers={"WWW-Authenticate": "Bearer"})
+        super().__init__(detail, fields=fields, headers={"WWW-Authenticate": self.challenge})
 
 
 class Forbidden(DomainError):

@@ -35,6 +35,7 @@ log = structlog.get_logger(__name__)
 class InvalidToken(Unauthenticated):
     code = "invalid_token"
     title, title_zh = "The token is not valid or has expired", "登录已失效，请重新登录"
+    challenge = 'Bearer error="invalid_token"'  # RFC 6750, 3
 
 
 def encode_access_token(key: OKPKey, actor: Actor, *, seconds: int) -> str:

@@ -39,6 +39,14 @@ async def test_an_expired_token_is_refused_at_the_edge(gate: Gate) -> None:
     assert gate.orders.seen == []
 
 
+@pytest.mark.parametrize("page", ["otp", "tokens", "tokens/refresh", "tokens/revoke", "privacy-notice"])
+async def test_an_app_with_an_expired_token_can_still_get_another(gate: Gate, page: str) -> None:
+    expired = bearer(gate.token(RESIDENT, seconds=-3600))
+    answer = await gate.client.post(f"/api/identity/{page}", headers=expired, json={})
+    assert answer.status_code != 401
+    assert gate.services["identity"].header("authorization") is None
+
+
 async def test_a_token_that_was_good_is_refused_once_it_has_expired(gate: Gate) -> None:
     token = gate.token(RESIDENT, seconds=60)
     assert (await gate.client.get("/api/orders/echo", headers=bearer(token))).status_code == 200
