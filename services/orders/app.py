@@ -17,6 +17,7 @@ from services.orders.photos.routes import router as photos
 from services.orders.photos.storage import LocalFolder
 from services.orders.places.subscribers import subscriptions
 from services.orders.settings import OrdersSettings
+from services.orders.workflow.errors import OrderAlreadyClaimed
 from services.orders.workflow.messages import ClaimReleased, OrderClaimed, OrderMet
 from services.orders.workflow.routes import router as workflow
 
@@ -33,6 +34,7 @@ SERVICE = Service(
     title="Orders 接诉即办",
     description="Reports from residents (码上说), who handles them, by when, and what the resident says in the end.",
     routers=[photos, tracking, intake, workflow, callback],
+    constraint_errors={"uq_claim_held": OrderAlreadyClaimed},
 )
 
 

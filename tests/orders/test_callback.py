@@ -78,7 +78,7 @@ async def test_three_tries_on_separate_days_close_an_order_whose_reporter_cannot
         ("2026-11-23T23:59", "resolved"),  # the same day in Beijing
         ("2026-11-24T00:01", "resolved"),  # the next one there, though not in UTC
         ("2026-11-24T15:00", "resolved"),
-        ("2026-11-25T09:00", "closed"),
+        ("2026-11-25T00:30", "closed"),  # the third day there
     ):
         with at(moment):
             order = await hood.act(report, "callback", hood.agent, contacted=False)
