@@ -14,12 +14,21 @@ from pathlib import Path
 
 import psycopg
 import pytest
+import structlog
 
 from beiyuan.migrate import migrate
 from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
 from chassis.core import keys
 from tests.town import TestDatabase, Town
+
+# As in production, no traceback shows the values of variables.
+structlog.configure(
+    processors=[
+        structlog.processors.add_log_level,
+        structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
+    ]
+)
 
 TEMPLATE = "beiyuan_template"
 ROOM_BYTES = 2 << 30

@@ -143,12 +143,13 @@ def service_client(identity: Identity, name: str) -> ServiceClient:
 
 async def test_orders_can_find_who_left_a_phone_number(identity: Identity) -> None:
     person = await identity.record_person("周一", PHONE)
+    household = await identity.record_household(person)
     client = service_client(identity, "orders")
     known = await client.post("identity", "/internal/people/by-phone", {"phone": PHONE})
     unknown = await client.post("identity", "/internal/people/by-phone", {"phone": OTHER_PHONE})
     await client.aclose()
-    assert known == {"person_id": str(person)}
-    assert unknown == {"person_id": None}
+    assert known == {"person_id": str(person), "household_id": str(household)}
+    assert unknown == {"person_id": None, "household_id": None}
 
 
 @pytest.mark.parametrize("name", ["points", "gateway", "identity"])

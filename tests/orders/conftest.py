@@ -39,7 +39,8 @@ class Identity:
     async def _by_phone(self, request: Request) -> JSONResponse:
         if self.down:
             return JSONResponse({}, 503)
-        return JSONResponse({"person_id": self.people.get((await request.json())["phone"])})
+        person = self.people.get((await request.json())["phone"])
+        return JSONResponse({"person_id": person, "household_id": None})
 
 
 @asynccontextmanager

@@ -114,7 +114,7 @@ async def test_an_account_that_is_known_is_never_replaced_by_what_a_phone_says(h
     report = await hood.report(hood.resident)
     async with hood.db.transaction() as session:
         row = (await session.scalars(select(Report).where(Report.order_id == UUID(report["id"])))).one()
-        await intake.record_reporter(session, row.id, PersonFound(person_id=hood.handler.id))
+        await intake.record_reporter(session, row.id, PersonFound(person_id=hood.handler.id, household_id=None))
         assert row.reporter_id == hood.resident.id
 
 

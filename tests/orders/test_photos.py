@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
 
+import psycopg
 import pytest
 
-from services.orders.photos import actions, queries
+from services.orders.photos import actions, pictures, queries
 from services.orders.photos.jobs import sweep_photos
+from services.orders.photos.pictures import Picture
 from services.orders.photos.storage import LocalFolder
 from services.orders.photos.tables import Photo
 from tests.orders.images import decoded, photo, photo_with_secrets
@@ -158,3 +160,28 @@ async def test_an_upload_repeated_under_its_key_is_one_photo(hood: Neighbourhood
             )
             ids.add(answer.json()["id"])
     assert len(ids) == 1
+
+
+async def test_no_transaction_waits_while_a_photo_is_decoded(
+    hood: Neighbourhood, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waiting: list[int] = []
+
+    def reencode(content: bytes, *, max_pixels: int) -> Picture:
+        with psycopg.connect(hood.town.database.admin_url) as admin:
+            idle = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND state LIKE 'idle in%'"
+            row = admin.execute(idle).fetchone()
+        assert row is not None
+        waiting.append(row[0])
+        return pictures.reencode(content, max_pixels=max_pixels)
+
+    monkeypatch.setattr(actions, "reencode", reencode)
+    async with hood.client() as client:
+        file = ("photo.jpg", photo(), "image/jpeg")
+        for _ in range(2):
+            answer = await client.post(
+                "/api/orders/photos", files={"file": file}, headers={"Idempotency-Key": "the-same-photo"}
+            )
+            assert answer.status_code == 201
+    assert answer.headers["Idempotency-Hit"] == "true"
+    assert waiting == [0, 0]

@@ -10,7 +10,7 @@ from chassis.core.actor import Actor
 from chassis.core.crypto import Vault
 from services.identity.organisations.tables import Organisation, Post
 from services.identity.people.errors import PersonGone, PersonNotFound
-from services.identity.people.schemas import Me, Member, OwnHousehold, OwnOrganisation
+from services.identity.people.schemas import Me, Member, OwnHousehold, OwnOrganisation, PersonFound
 from services.identity.people.tables import Membership, Person
 from services.identity.people.terms import name_context
 from services.identity.terms import PersonState, Role
@@ -64,6 +64,15 @@ async def actor(session: AsyncSession, person_id: UUID) -> Actor:
         level=organisation.level if organisation else None,
         household_id=household_id,
     )
+
+
+async def find_person(session: AsyncSession, vault: Vault, phone: str) -> PersonFound:
+    """Whose phone this is, and their household: ids alone."""
+    person = await person_by_phone(session, vault, phone)
+    if person is None:
+        return PersonFound(person_id=None, household_id=None)
+    household_id = await session.scalar(select(Membership.household_id).where(Membership.person_id == person.id))
+    return PersonFound(person_id=person.id, household_id=household_id)
 
 
 async def me(session: AsyncSession, vault: Vault, person_id: UUID) -> Me:

@@ -21,5 +21,4 @@ async def show_me(actor: SignedIn, session: SessionDep, vault: VaultDep) -> Me:
 @internal.post("/by-phone", dependencies=[FromOrders])
 async def find_person_by_phone(query: PhoneQuery, session: SessionDep, vault: VaultDep) -> PersonFound:
     """The person of a verified phone number, so that a report left without signing in is theirs too."""
-    person = await queries.person_by_phone(session, vault, query.phone)
-    return PersonFound(person_id=person.id if person else None)
+    return await queries.find_person(session, vault, query.phone)

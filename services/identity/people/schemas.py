@@ -45,6 +45,7 @@ class PhoneQuery(In):
 
 
 class PersonFound(Out):
-    """The person of a phone, or null."""
+    """The person of a phone and the household whose civic points are theirs, or null."""
 
     person_id: UUID | None
+    household_id: UUID | None

@@ -13,7 +13,7 @@ class PersonFound(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
     person_id: UUID | None
-    household_id: UUID | None = None
+    household_id: UUID | None
 
 
 async def find_person_by_phone(client: ServiceClient, phone: str) -> PersonFound:

@@ -4,7 +4,7 @@ import asyncio
 from typing import Annotated, Literal
 from uuid import UUID
 
-from fastapi import File, Query, Response, UploadFile
+from fastapi import Depends, File, Query, Response, UploadFile
 
 from chassis.core.tokens import InvalidToken
 from chassis.web.deps import RuntimeDep, SessionDep
@@ -33,25 +33,19 @@ JPEG: dict[int | str, dict[str, object]] = {
 }
 
 
-@router.post(
-    "",
-    status_code=201,
-    responses=problems(InvalidToken, PhotoTooLarge, PhotoWrongType, PhotoUnreadable, TooManyPhotos),
-)
-async def upload_photo(
+async def _take_in(
     file: Annotated[UploadFile, File(description="JPEG, PNG or WebP.")],
     actor: Anybody,
     device: DeviceDep,
     settings: SettingsDep,
     storage: StorageDep,
     runtime: RuntimeDep,
-    session: SessionDep,
-) -> PhotoOut:
-    """Take a photo in, without whatever was hidden in the file. Unless it is attached within an hour it vanishes."""
+) -> UUID:
+    """The id of the photo, cleaned and kept."""
     content = await file.read(settings.photo_max_bytes + 1)
     if len(content) > settings.photo_max_bytes:
         raise PhotoTooLarge(f"The file is larger than {settings.photo_max_bytes} bytes.")
-    photo_id = await actions.take_photo(
+    return await actions.take_photo(
         runtime.db,
         storage,
         content,
@@ -59,6 +53,17 @@ async def upload_photo(
         max_pixels=settings.photo_max_pixels,
         per_hour=settings.photos_per_device_hour,
     )
+
+
+@router.post(
+    "",
+    status_code=201,
+    responses=problems(InvalidToken, PhotoTooLarge, PhotoWrongType, PhotoUnreadable, TooManyPhotos),
+)
+async def upload_photo(photo_id: Annotated[UUID, Depends(_take_in)], session: SessionDep) -> PhotoOut:
+    """Take a photo in, without whatever was hidden in the file. Unless it is attached within an hour it vanishes."""
+    # The session, which claims the Idempotency-Key, opens after the decoding: photos wait for one another there, and no
+    # transaction may wait with them. Sent again, the first id is answered, and what was taken in anew vanishes.
     return PhotoOut(id=photo_id)
 
 

@@ -51,7 +51,8 @@ async def list_orders(
     return await queries.list_orders(session, cursors, actor, filters)
 
 
-@router.get("/{order_id}", responses=problems(OrderNotFound))
+# Only what looks like an id, so that `GET /api/orders/photos` is a wrong method and not a malformed id.
+@router.get("/{order_id:uuid}", responses=problems(OrderNotFound))
 async def show_order(order_id: UUID, actor: SignedIn, session: SessionDep) -> OrderDetail:
     """One order with its history, for those who may see it."""
     return await queries.order_detail(session, actor, order_id)
