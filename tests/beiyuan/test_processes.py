@@ -44,7 +44,7 @@ def start(home: Path, port: int, log: Path) -> Process:
 def report_number(home: Path, port: int, tmp_path: Path) -> str:
     """The number of a report that was made and acknowledged, on a server killed right after."""
     process = start(home, port, tmp_path)
-    running = Running(f"http://127.0.0.1:{port}", home, [process.log], fixed_code=True)
+    running = Running(f"http://127.0.0.1:{port}", home, [process.log], one_process=True)
     body = {"qr_code": running.town["qr_codes"][0]["code"], "subitem_code": "H0102", "description": "墙渗水"}
     with running.client() as client:
         answer = client.post("/api/orders/reports", json=body | {"photos": []})

@@ -23,7 +23,7 @@ def running(
     if url := os.environ.get("TEST_JOURNEY_URL"):
         if request.param != "all-in-one":
             pytest.skip("TEST_JOURNEY_URL names one server, and that is tried")
-        yield Running(url, tmp_path_factory.mktemp("home"), [], fixed_code=True)
+        yield Running(url, tmp_path_factory.mktemp("home"), [], one_process=True)
         return
     logs = tmp_path_factory.mktemp(request.param)
     with WAYS[request.param](fast_folder / f"家 {request.param}", logs) as installation:

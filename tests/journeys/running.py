@@ -107,11 +107,11 @@ def command(*arguments: str, env: Mapping[str, str]) -> str:
 class Running:
     """An installation under way: its address, its demo town, and how to sign in."""
 
-    def __init__(self, url: str, home: Path, logs: list[Path], *, fixed_code: bool) -> None:
+    def __init__(self, url: str, home: Path, logs: list[Path], *, one_process: bool) -> None:
         self.url = url
         self.home = home
         self.logs = logs
-        self.fixed_code = fixed_code
+        self.one_process = one_process
         self.town: dict[str, list[dict[str, Any]]] = json.loads(
             command("demo", "show", "--json", env=environment(home))
         )
@@ -125,7 +125,7 @@ class Running:
         """An access token for this phone, by the code that was sent to it."""
         with self.client() as client:
             assert client.post("/api/identity/otp", json={"phone": phone}).status_code == 202
-            code = DEMO_CODE if self.fixed_code else self._code_sent(phone)
+            code = DEMO_CODE if self.one_process else self._code_sent(phone)
             answer = client.post("/api/identity/tokens", json={"phone": phone, "code": code})
             assert answer.status_code == 200, answer.text
             token: str = answer.json()["access_token"]
@@ -163,7 +163,7 @@ def all_in_one(home: Path, logs: Path) -> Iterator[Running]:
         process.wait_for("answers on")
         url = f"http://127.0.0.1:{port}"
         wait_until_ready(url)
-        yield Running(url, home, [process.log], fixed_code=True)
+        yield Running(url, home, [process.log], one_process=True)
     finally:
         process.stop()
 
@@ -190,7 +190,7 @@ def separate_processes(home: Path, logs: Path) -> Iterator[Running]:
         try:
             url = f"http://127.0.0.1:{port}"
             wait_until_ready(url)
-            yield Running(url, home, [services.log], fixed_code=False)
+            yield Running(url, home, [services.log], one_process=False)
         finally:
             services.stop()
     finally:
