@@ -12,6 +12,7 @@ from beiyuan.names import SERVICES
 from beiyuan.process import listen, refuse_demo_in_public, run
 from chassis.core.client import Directory
 from gateway.app import create_app
+from gateway.pages.front import DemoCode
 from gateway.settings import GatewaySettings
 
 _FIXED_CODE = {"demo_code": demo_town.SIGN_IN_CODE}
@@ -45,5 +46,12 @@ def up(out: Console) -> None:
             f"和谐北苑 answers on http://{host}:{port} (after {time.monotonic() - started:.1f} s). Ctrl-C ends it.",
             highlight=False,
         )
-        run(create_app(gateway_settings, directory), listener, gateway_settings, inside=services)
+        gateway = create_app(gateway_settings, directory, demo_codes=_demo_codes() if admin.demo else ())
+        run(gateway, listener, gateway_settings, inside=services)
     out.print("和谐北苑 has ended; the data are kept.")
+
+
+def _demo_codes() -> list[DemoCode]:
+    """A code of each kind of place, to be tried from the front page."""
+    places = {place.kind: place for place in reversed(demo_town.PLACES.values())}
+    return [DemoCode(place.qr_code, place.name) for place in reversed(places.values())]

@@ -3,6 +3,7 @@
 import hashlib
 import re
 import secrets
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -66,7 +67,9 @@ class ReportForm:
     def body(self, code: str) -> dict[str, Any]:
         """The report as the API takes it. What is wrong in it is for the API to say."""
         body: dict[str, Any] = {"qr_code": code, "subitem_code": self.subitem, "description": self.description}
-        contact = {name: value for name in ("name", "phone") if (value := getattr(self, name).strip())}
+        # Chinese keyboards also write ０-９, which NFKC turns into 0-9.
+        given = {"name": self.name.strip(), "phone": unicodedata.normalize("NFKC", self.phone).strip()}
+        contact = {name: value for name, value in given.items() if value}
         if contact:
             body["contact"] = contact
         if self.visit:
@@ -163,6 +166,7 @@ def _field(name: str) -> str:
 
 
 def text_of(form: FormData, name: str) -> str:
+    """What was typed into a field; empty where it is missing or a file."""
     value = form.get(name)
     return value if isinstance(value, str) else ""
 

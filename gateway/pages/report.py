@@ -47,7 +47,7 @@ class ReportPages:
     async def show(self, request: Request) -> Response:
         """The form."""
         response = await self._form(request, ReportForm())
-        # Going back to it must bring back what was typed, under the same key.
+        # Unlike other pages: going back to it must bring back what was typed.
         response.headers["Cache-Control"] = "private, no-cache"
         return response
 
@@ -74,7 +74,7 @@ class ReportPages:
         """The form again, with what was typed, for a refusal that the resident can do something about."""
         errors: Errors = {"": ""}
         problem = _TO_MEND.get(refused.code, "")
-        if refused.code == "already_reported" and not form.phone:
+        if refused.code == "already_reported" and not form.phone.strip():
             problem = _REPORTED_FROM_HERE
         if refused.status == 422 and not problem:
             errors = forms.explain(refused.fields, asdict(form))
