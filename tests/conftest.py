@@ -6,7 +6,6 @@ it on.
 """
 
 import os
-import secrets
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
@@ -20,7 +19,7 @@ from beiyuan.migrate import migrate
 from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
 from chassis.core import keys
-from tests.town import TestDatabase, Town
+from tests.town import TestDatabase, Town, copy_of
 
 # As in production, no traceback shows the values of variables.
 structlog.configure(
@@ -67,13 +66,8 @@ def migrated(postgres: EmbeddedPostgres) -> TestDatabase:
 @pytest.fixture
 def database(migrated: TestDatabase) -> Iterator[TestDatabase]:
     """A database of the test's own."""
-    name = f"test_{secrets.token_hex(6)}"
-    with psycopg.connect(migrated.server.url("postgres"), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{TEMPLATE}" STRATEGY file_copy')
-        try:
-            yield TestDatabase(name, migrated.server)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with copy_of(migrated) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,8 @@
 """The services in the test's own process, on a database of its own."""
 
 import secrets
-from contextlib import AsyncExitStack
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
+import psycopg
 from fastapi import FastAPI
 
 from beiyuan.installation import service_settings
@@ -23,6 +25,19 @@ from chassis.core.runtime import Runtime
 from chassis.core.settings import ServiceSettings
 from chassis.core.tokens import encode_access_token
 
+ROLES = (
+    "resident",
+    "handler",
+    "dispatcher",
+    "supervisor",
+    "callback_agent",
+    "patrol",
+    "organiser",
+    "social_worker",
+    "merchant",
+    "administrator",
+    "auditor",
+)
 PASSWORDS = {service: f"{service}-{secrets.token_hex(8)}" for service in SERVICES}
 
 
@@ -45,6 +60,18 @@ class TestDatabase:
     @property
     def service_urls(self) -> dict[str, str]:
         return {service: self.url(service) for service in SERVICES}
+
+
+@contextmanager
+def copy_of(migrated: TestDatabase) -> Iterator[TestDatabase]:
+    """A copy of the migrated database, dropped at the end."""
+    name = f"test_{secrets.token_hex(6)}"
+    with psycopg.connect(migrated.server.url("postgres"), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated.name}" STRATEGY file_copy')
+        try:
+            yield TestDatabase(name, migrated.server)
+        finally:
+            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
 
 
 def actor(

@@ -12,11 +12,13 @@ from sqlalchemy import text
 from chassis.core import clock, idempotency
 from chassis.core.actor import Actor
 from chassis.core.errors import Conflict, DomainError, NotFound, TooManyRequests, Unauthenticated, Unavailable
+from chassis.core.ids import new_id
 from chassis.core.schema import In
 from chassis.web.auth import OptionalActor
 from chassis.web.deps import SessionDep
 from chassis.web.router import Router
 from tests.chassis.toy.sender import NOTES
+from tests.chassis.toy.tables import Note
 from tests.chassis.toy.town import ToyTown, service_of
 from tests.town import actor
 
@@ -162,6 +164,18 @@ async def test_a_request_still_in_flight_after_the_wait_is_a_409_that_is_not_rem
         assert (third.json(), third.headers[HIT]) == ("done", "true")
 
 
+async def test_the_wait_for_a_key_does_not_lengthen_the_wait_for_a_lock(toys: ToyTown) -> None:
+    router = Router()
+
+    @router.post("/show")
+    async def show(session: SessionDep) -> str:
+        return str(await session.scalar(text("SHOW lock_timeout")))
+
+    await toys.serve(service_of(router), lock_timeout_seconds=0.7)
+    async with toys.client("sender") as client:
+        assert (await client.post("/show", headers=key("x"))).json() == "700ms"
+
+
 def test_the_wait_for_a_request_in_flight_is_five_seconds() -> None:
     assert idempotency.WAIT_SECONDS == 5
 
@@ -239,14 +253,20 @@ async def test_a_failure_of_ours_is_not_remembered(toys: ToyTown) -> None:
 
 
 async def test_a_refusal_by_constraint_is_remembered_too(toys: ToyTown) -> None:
-    await toys.start("sender")
-    async with toys.writer() as client:
-        await client.post(NOTES, json=NOTE)
-        first = await client.post(NOTES, json=NOTE, headers=key("x"))
+    router = Router()
+
+    @router.post("/notes")
+    async def write(session: SessionDep) -> None:
+        session.add(Note(id=new_id(), box="letters", words="早上好"))  # the database refuses it at the very end
+
+    await toys.serve(service_of(router, uq_note_words=NoteFull))
+    async with toys.client("sender") as client:
+        assert (await client.post("/notes")).status_code == 200
+        first = await client.post("/notes", headers=key("x"))
         async with toys.db("sender").transaction() as session:
             await session.execute(text("DELETE FROM note"))
-        again = await client.post(NOTES, json=NOTE, headers=key("x"))
-    assert (first.status_code, first.json()["code"]) == (409, "words_taken")
+        again = await client.post("/notes", headers=key("x"))
+    assert (first.status_code, first.json()["code"]) == (409, "note_full")
     assert (again.content, again.headers[HIT]) == (first.content, "true")
     assert await words(toys) == []
 

@@ -19,7 +19,7 @@ from chassis.core.messages import MAX_BATCH, Message, publish
 from chassis.core.relay import backoff_seconds
 from tests.chassis.toy import receiver, sender
 from tests.chassis.toy.sender import NOTES, NoteWritten
-from tests.chassis.toy.town import ToyTown
+from tests.chassis.toy.town import ToyAdmin, ToyTown
 from tests.town import actor
 
 TAKE = "/internal/messages"
@@ -94,6 +94,17 @@ async def test_messages_about_one_thing_arrive_in_the_order_of_the_changes(pair:
     rows = await pair.column("receiver", "SELECT box || '/' || number FROM taken ORDER BY position")
     for box in ("box 0", "box 1", "box 2"):
         assert [row for row in rows if row.startswith(box)] == [f"{box}/{number}" for number in range(1, 21)]
+
+
+async def test_the_order_is_that_of_the_changes_however_the_rows_lie(pair: ToyTown, toy_admin: ToyAdmin) -> None:
+    await pair.write("letters", "one", "two", "three")
+    for table, column in (("message", "sequence"), ("delivery", "message_sequence")):
+        for sequence in (3, 2, 1):  # an updated row goes to the end
+            async with pair.db("sender").transaction() as session:
+                await session.execute(text(f"UPDATE {table} SET aggregate = aggregate WHERE {column} = {sequence}"))
+    toy_admin("ANALYZE sender.message, sender.delivery")  # so small a table is then read as it lies
+    await pair.deliver()
+    assert await pair.taken() == ["one", "two", "three"]
 
 
 async def test_more_than_one_batch_arrives_completely_and_in_order(pair: ToyTown) -> None:

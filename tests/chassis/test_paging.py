@@ -60,6 +60,6 @@ def test_what_never_was_a_cursor_is_refused(text: str) -> None:
 @pytest.mark.parametrize("junk", ["\x00", "!", " ", "\n", "页", "\ud800", "+"])
 def test_a_cursor_with_anything_added_is_refused(junk: str) -> None:
     cursor = CURSORS.encode(FILTERS, ["x"])
-    for altered in (junk + cursor, cursor + junk, cursor[:9] + junk + cursor[9:]):
+    for altered in (junk + cursor, cursor + junk, cursor[:9] + junk + cursor[9:], cursor[:9] + 4 * junk + cursor[9:]):
         with pytest.raises(InvalidCursor):
             CURSORS.decode(altered, FILTERS)

@@ -10,10 +10,12 @@ from sqlalchemy import text
 
 from chassis.core import db
 from chassis.core.errors import Conflict
+from chassis.core.ids import new_id
 from chassis.web.deps import SessionDep
 from chassis.web.router import Router
 from tests.chassis.toy.proxy import proxy
 from tests.chassis.toy.sender import NOTES
+from tests.chassis.toy.tables import Note
 from tests.chassis.toy.town import ToyAdmin, ToyTown, service_of
 from tests.town import actor
 
@@ -93,6 +95,17 @@ async def test_a_connection_lost_after_the_commit_is_still_a_success(toys: ToyTo
         await toys.close()
 
 
+async def test_work_outside_of_a_request_is_found_committed_too(toys: ToyTown) -> None:
+    async with proxy(toys.database.url("sender")) as between:
+        await toys.start("sender", database_url=between.url)
+        between.lose = "after commit"
+        async with toys.db("sender").transaction() as session:
+            session.add(Note(id=new_id(), box="letters", words="早上好"))
+        assert between.losses == 1
+        assert await toys.column("sender", "SELECT words FROM note") == ["早上好"]
+        await toys.close()
+
+
 async def test_a_connection_lost_before_the_commit_is_a_failure_and_may_be_repeated(toys: ToyTown) -> None:
     async with proxy(toys.database.url("sender")) as between:
         await toys.start("sender", database_url=between.url)
@@ -159,13 +172,21 @@ async def test_a_deadlock_at_the_very_end_of_a_request_is_retried_as_well(toys: 
         "CREATE TRIGGER deadlock BEFORE INSERT ON sender.note"
         " FOR EACH ROW EXECUTE FUNCTION sender.first_time_deadlock()"
     )
-    await toys.start("sender")
-    async with toys.writer() as client:
-        assert (await client.post(NOTES, json=NOTE)).status_code == 201
+    router = Router()
+
+    @router.post("/notes")
+    async def write(session: SessionDep) -> None:
+        session.add(Note(id=new_id(), box="letters", words="早上好"))
+
+    await toys.serve(service_of(router))
+    assert (await post(toys, "/notes")).status_code == 200
     assert await toys.column("sender", "SELECT words FROM note") == ["早上好"]
 
 
-async def test_deadlocks_without_end_are_given_up_and_the_photo_is_there_at_each_try(toys: ToyTown) -> None:
+@pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "photo"}])
+async def test_deadlocks_without_end_are_given_up_and_the_photo_is_there_at_each_try(
+    toys: ToyTown, headers: dict[str, str]
+) -> None:
     router = Router()
     sizes = []
 
@@ -175,7 +196,7 @@ async def test_deadlocks_without_end_are_given_up_and_the_photo_is_there_at_each
         await session.execute(text("DO $$ BEGIN RAISE 'deadlock' USING ERRCODE = '40P01'; END $$"))
 
     await toys.serve(service_of(router))
-    answer = await post(toys, "/photos", files={"photo": b"x" * 5000}, headers={"Idempotency-Key": "photo"})
+    answer = await post(toys, "/photos", files={"photo": b"x" * 5000}, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     assert sizes == [5000, 5000, 5000]
 

@@ -15,22 +15,9 @@ from beiyuan.names import SERVICES
 from chassis.core.actor import Actor
 from chassis.core.ids import new_id
 from services.identity.people.actions import record_person
-from tests.town import Town, actor
+from tests.town import ROLES, Town, actor
 
 FOLDER = Path(__file__).parent
-ROLES = (
-    "resident",
-    "handler",
-    "dispatcher",
-    "supervisor",
-    "callback_agent",
-    "patrol",
-    "organiser",
-    "social_worker",
-    "merchant",
-    "administrator",
-    "auditor",
-)
 METHODS = {"get", "post", "put", "patch", "delete"}
 
 

@@ -1,12 +1,10 @@
 """The orders service alone; of identity there is only what publishes its keys and knows phones."""
 
-import secrets
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import psycopg
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -15,7 +13,7 @@ from starlette.routing import Route
 
 from chassis.core import keys
 from tests.orders.neighbourhood import Neighbourhood
-from tests.town import TestDatabase, Town
+from tests.town import TestDatabase, Town, copy_of
 
 
 class Identity:
@@ -60,13 +58,8 @@ async def orders_on(
 @pytest.fixture(scope="session")
 def orders_database(migrated: TestDatabase) -> Iterator[TestDatabase]:
     """One database for all tests of a neighbourhood of their own."""
-    name = f"test_orders_{secrets.token_hex(6)}"
-    with psycopg.connect(migrated.server.url("postgres"), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated.name}" STRATEGY file_copy')
-        try:
-            yield TestDatabase(name, migrated.server)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with copy_of(migrated) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,5 @@
 """The points service alone: told of facts as the orders service tells them, asked as people ask."""
 
-import secrets
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -8,7 +7,6 @@ from typing import Any
 from uuid import UUID
 
 import httpx2
-import psycopg
 import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -22,7 +20,7 @@ from services.points.ledger.tables import Account, Entry, Ledger, Transfer
 from services.points.ledger.terms import AccountKey
 from services.points.terms import LedgerName, OwnerKind
 from tests.points.facts import Told
-from tests.town import TestDatabase, Town, actor
+from tests.town import TestDatabase, Town, actor, copy_of
 
 
 class Points:
@@ -131,13 +129,8 @@ async def service_on(database: TestDatabase, keys_dir: Path, home: Path) -> Asyn
 @pytest.fixture(scope="session")
 def shared_database(migrated: TestDatabase) -> Iterator[TestDatabase]:
     """One database for all tests that look only at people and orders of their own."""
-    name = f"test_points_{secrets.token_hex(6)}"
-    with psycopg.connect(migrated.server.url("postgres"), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{migrated.name}" STRATEGY file_copy')
-        try:
-            yield TestDatabase(name, migrated.server)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+    with copy_of(migrated) as database:
+        yield database
 
 
 @pytest.fixture(scope="session")

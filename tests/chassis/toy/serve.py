@@ -9,9 +9,9 @@ from typing import Any
 import uvicorn
 
 from chassis.core.client import Directory
+from chassis.core.settings import ServiceSettings
 from chassis.core.telemetry import configure_logging
 from tests.chassis.toy import receiver, sender, work
-from tests.chassis.toy.settings import ToySettings
 
 PR_SET_PDEATHSIG = 1
 
@@ -32,7 +32,12 @@ class DiesBeforeAnswering:
 
 
 def serve(
-    name: str, port: int, settings: ToySettings, urls: dict[str, str], moods: dict[str, int], die_before_answering: bool
+    name: str,
+    port: int,
+    settings: ServiceSettings,
+    urls: dict[str, str],
+    moods: dict[str, int],
+    die_before_answering: bool,
 ) -> None:
     """Serve until killed; never longer than whoever started us."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

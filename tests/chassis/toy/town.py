@@ -19,9 +19,9 @@ from chassis.core.errors import DomainError
 from chassis.core.jobs import defer
 from chassis.core.runtime import JWKS_PATH, Parts
 from chassis.core.settings import ServiceSettings
+from chassis.core.tokens import ServiceTokens
 from chassis.web.app import Service, build_service
 from tests.chassis.toy import receiver, sender
-from tests.chassis.toy.settings import ToySettings
 from tests.town import TestDatabase, Town, actor
 
 ToyAdmin = Callable[[str], None]
@@ -73,7 +73,7 @@ class ToyTown(Town):
             "db_pool_size": 5,
             "db_pool_overflow": 20,
         }
-        return ToySettings(**(values | overrides))
+        return ServiceSettings(**(values | overrides))
 
     async def serve(self, service: Service, **overrides: Any) -> FastAPI:
         """Start a service made for this test, with `overrides` of its settings."""
@@ -98,6 +98,11 @@ class ToyTown(Town):
     def writer(self, who: Actor | None = None) -> Any:
         """A client of the sender, signed in as one who may write."""
         return self.client("sender", who or actor("writer"))
+
+    def gateway_token(self, audience: str) -> str:
+        """The gateway's token for a service."""
+        key, trusted = keys.read_signing_key(self.keys_dir, "gateway"), keys.read_trusted(self.keys_dir)
+        return ServiceTokens("gateway", key, trusted).issue(audience)
 
     async def write(self, box: str, *words: str) -> None:
         """Write notes, each in a transaction of its own."""
