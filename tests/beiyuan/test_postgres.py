@@ -53,8 +53,8 @@ from beiyuan.postgres import EmbeddedPostgres, PostgresError, find_binaries
 binaries = [b for b in find_binaries() if str(b.folder) == sys.argv[2]]
 try:
     with EmbeddedPostgres(Path(sys.argv[1]), binaries=binaries, fsync=False) as postgres:
-        print(json.dumps({"url": postgres.url()}), flush=True)
         try:
+            print(json.dumps({"url": postgres.url()}), flush=True)
             sys.stdin.read()
         except KeyboardInterrupt:
             import psycopg

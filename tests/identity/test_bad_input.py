@@ -113,7 +113,7 @@ async def test_a_token_that_is_none_is_refused(identity: Identity, subtests: pyt
             async with identity.client() as client:
                 answer = await client.get("/api/identity/me", headers={b"Authorization": header.encode("latin-1")})
             assert answer.status_code == 401
-            assert answer.headers["WWW-Authenticate"] == "Bearer"
+            assert answer.headers["WWW-Authenticate"].startswith("Bearer")
 
 
 async def test_html_in_a_name_comes_back_as_it_was_and_as_json(identity: Identity) -> None:

@@ -25,11 +25,13 @@ EXAMPLES = os.environ.get("TEST_FUZZ_EXAMPLES", "6")
 THOROUGHLY = {"anonymous", "handler"}
 
 
+# The services behind are the same both ways: as each role in one process, as two over the network.
+CASES = [("all-in-one", role) for role in ("anonymous", *ROLES)] + [("separate", role) for role in sorted(THOROUGHLY)]
+
+
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("role", ["anonymous", *ROLES])
+@pytest.mark.parametrize(("running", "role"), CASES, indirect=["running"])
 def test_no_input_breaks_the_server_or_its_contract(running: Running, role: str, tmp_path: Path) -> None:
-    if not running.one_process and role not in THOROUGHLY:
-        pytest.skip("the services behind are the same: as each role in one process, as two over the network")
     phases = "examples,coverage,fuzzing" if role in THOROUGHLY else "fuzzing"
     headers = []
     if role != "anonymous":
