@@ -65,12 +65,16 @@ def is_loopback(host: str) -> bool:
     return host == "localhost"
 
 
-def refuse_demo_in_public(host: str) -> None:
-    """Raises InstallationError unless `host` is loopback: everybody knows the demo town's sign-in code."""
+def refuse_public(host: str) -> None:
+    """Raises InstallationError unless `host` is loopback.
+
+    There is no way yet to send a sign-in code but to print it, and the demo town's code is known to everybody; neither
+    may be met by the world. A reverse proxy on this machine, put there knowingly, is another matter.
+    """
     if not is_loopback(host):
         raise InstallationError(
-            f"The demo town is for this machine alone, and {host} is a public address. "
-            "Set BEIYUAN_DEMO=false, or BEIYUAN_HOST=127.0.0.1."
+            f"{host} is a public address, and sign-in codes are but printed here (the demo town's is known to all). "
+            "Set BEIYUAN_HOST=127.0.0.1."
         )
 
 

@@ -2,6 +2,8 @@
 
 import shlex
 import signal
+import socket
+import sys
 
 from rich.console import Console
 
@@ -15,7 +17,7 @@ from beiyuan.installation import (
     service_settings,
 )
 from beiyuan.names import DEFAULT_PORTS, SERVICES
-from beiyuan.process import address_of, is_loopback, listen, run
+from beiyuan.process import address_of, is_loopback, listen, refuse_public, run
 from chassis.core.client import Directory
 from chassis.core.settings import ProcessSettings
 from gateway.app import create_app
@@ -34,7 +36,9 @@ def _serve_gateway() -> None:
     settings = GatewaySettings()
     if missing := [f"BEIYUAN_{name.upper()}_URL" for name in SERVICES if name not in settings.peer_urls]:
         raise InstallationError(f"Set {', '.join(missing)}: the gateway must know where the services are.")
+    refuse_public(settings.host)
     with listen(settings.host, settings.port, setting="BEIYUAN_PORT") as listener:
+        _announce("gateway", listener)
         run(create_app(settings, Directory(settings.peer_urls)), listener, settings)
 
 
@@ -51,7 +55,14 @@ def _serve_service(name: str) -> None:
             "Set BEIYUAN_SMS_SENDER, or listen on 127.0.0.1."
         )
     with listen(host, port, setting=variable) as listener:
+        _announce(name, listener)
         run(service_app(name, settings, Directory(settings.peer_urls)), listener, settings)
+
+
+def _announce(name: str, listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    sys.stdout.write(f"{name} listens on http://{host}:{port}\n")
+    sys.stdout.flush()
 
 
 def hold_database(out: Console) -> None:
@@ -61,7 +72,9 @@ def hold_database(out: Console) -> None:
     with own_database(settings) as urls:
         variables = {"BEIYUAN_HOME": str(settings.home), "BEIYUAN_ADMIN_DATABASE_URL": urls.admin}
         variables |= {database_variable(name): url for name, url in urls.services.items()}
-        variables |= {f"BEIYUAN_{name.upper()}_URL": f"http://127.0.0.1:{DEFAULT_PORTS[name]}" for name in SERVICES}
+        for name in SERVICES:
+            url = settings.peer_urls.get(name) or f"http://127.0.0.1:{DEFAULT_PORTS[name]}"
+            variables[f"BEIYUAN_{name.upper()}_URL"] = url
         path = settings.home / "database.env"
         path.touch(mode=0o600)
         path.write_text("".join(f"export {key}={shlex.quote(value)}\n" for key, value in variables.items()))

@@ -9,7 +9,7 @@ from beiyuan.demo.load import load
 from beiyuan.installation import AdminSettings, create_keys, own_database, service_app, service_settings
 from beiyuan.migrate import migrate
 from beiyuan.names import SERVICES
-from beiyuan.process import listen, refuse_demo_in_public, run
+from beiyuan.process import listen, refuse_public, run
 from chassis.core.client import Directory
 from gateway.app import create_app
 from gateway.pages.front import DemoCode
@@ -26,8 +26,7 @@ def up(out: Console) -> None:
     """
     started = time.monotonic()
     admin, gateway_settings = AdminSettings(), GatewaySettings()
-    if admin.demo:
-        refuse_demo_in_public(gateway_settings.host)
+    refuse_public(gateway_settings.host)
     listener = listen(gateway_settings.host, gateway_settings.port, setting="BEIYUAN_PORT")
     with listener, own_database(admin) as urls:
         create_keys(admin)

@@ -149,5 +149,5 @@ def _refusal(service: str, response: httpx2.Response) -> CallRefused:
         problem = response.json()
         fields = tuple(FieldError(item["name"], item["reason"]) for item in problem.get("errors", []))
         return CallRefused(service, response.status_code, problem["code"], problem.get("detail", ""), fields)
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         return CallRefused(service, response.status_code, "refused", "")

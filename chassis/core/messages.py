@@ -12,9 +12,8 @@ from uuid import UUID
 
 import structlog
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
-from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, insert, text
+from sqlalchemy import BigInteger, ForeignKey, Identity, Index, String, text
 from sqlalchemy.dialects.postgresql import JSONB
-from sqlalchemy.dialects.postgresql import insert as pg_insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -27,7 +26,6 @@ from chassis.core.telemetry import traceparent
 
 log = structlog.get_logger(__name__)
 
-DeliveryState = Literal["pending", "sent", "parked", "skipped"]
 Outcome = Literal["accepted", "refused", "failed", "deferred"]
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 512 * 1024
@@ -60,7 +58,7 @@ class Delivery(ChassisBase):
             "subscriber",
             "aggregate",
             "message_sequence",
-            postgresql_where=text("state IN ('pending', 'parked')"),
+            postgresql_where=text("state = 'parked' OR (state = 'pending' AND attempts > 0)"),
         ),
     )
 
@@ -102,41 +100,37 @@ class Message(Out):
         raise NotImplementedError
 
 
+_PUBLISH = text(
+    "WITH published AS ("
+    " INSERT INTO message (id, type, aggregate, occurred_at, traceparent, data)"
+    " VALUES (:id, :type, :aggregate, :occurred_at, :traceparent, CAST(:data AS jsonb)) RETURNING sequence)"
+    " INSERT INTO delivery (message_sequence, subscriber, aggregate, state, attempts, next_attempt_at)"
+    " SELECT sequence, subscriber, :aggregate, 'pending', 0, :now"
+    " FROM published, unnest(CAST(:subscribers AS text[])) AS subscriber"
+)
+
+
 async def publish(session: AsyncSession, message: Message) -> UUID:
     """Write the message and its deliveries in the caller's transaction; the relay is woken when that commits.
 
     Raises ValueError where the data are larger than MAX_DATA_BYTES: a fact refers to large things by their ids.
     """
-    if (size := len(message.model_dump_json().encode())) > MAX_DATA_BYTES:
+    data = message.model_dump_json()
+    if (size := len(data.encode())) > MAX_DATA_BYTES:
         raise ValueError(f"a message of {size} bytes ({message.type})")
     message_id = new_id()
-    sequence = await session.scalar(
-        insert(MessageRow)
-        .values(
-            id=message_id,
-            type=message.type,
-            aggregate=message.aggregate,
-            occurred_at=message.occurred_at,
-            traceparent=traceparent.get(),
-            data=message.model_dump(mode="json"),
-        )
-        .returning(MessageRow.sequence)
-    )
-    if not message.to:
-        return message_id
     await session.execute(
-        insert(Delivery),
-        [
-            {
-                "message_sequence": sequence,
-                "subscriber": subscriber,
-                "aggregate": message.aggregate,
-                "state": "pending",
-                "attempts": 0,
-                "next_attempt_at": clock.now(),
-            }
-            for subscriber in message.to
-        ],
+        _PUBLISH,
+        {
+            "id": message_id,
+            "type": message.type,
+            "aggregate": message.aggregate,
+            "occurred_at": message.occurred_at,
+            "traceparent": traceparent.get(),
+            "data": data,
+            "now": clock.now(),
+            "subscribers": list(message.to),
+        },
     )
     await session.execute(text(f'NOTIFY "{channel(session.info["schema"])}"'))
     return message_id
@@ -224,12 +218,9 @@ async def receive(
     """
     try:
         async with db.transaction() as session:
-            for envelope in batch:
-                await _apply(session, subscriptions, issuer, envelope)
+            await _apply(session, subscriptions, issuer, batch)
         return [Result(id=envelope.id, outcome="accepted") for envelope in batch]
     except Exception as error:
-        if is_away(error):
-            raise
         if len(batch) > 1 or not isinstance(error, _Refused | DomainError):
             log.info("message_batch_taken_singly", issuer=issuer, size=len(batch), reason=type(error).__name__)
     return await _receive_singly(db, subscriptions, issuer, batch)
@@ -255,7 +246,7 @@ async def _receive_one(
     db: Database, subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope
 ) -> Result:
     try:
-        await db.retrying(lambda session: _apply(session, subscriptions, issuer, envelope))
+        await db.retrying(lambda session: _apply(session, subscriptions, issuer, [envelope]))
     except (_Refused, DomainError) as error:
         if isinstance(error, DomainError) and error.status >= 500:
             return Result(id=envelope.id, outcome="failed", reason=error.code)
@@ -270,26 +261,35 @@ async def _receive_one(
     return Result(id=envelope.id, outcome="accepted")
 
 
+_RECEIVE = text(
+    "INSERT INTO received (source, id, received_at) SELECT :source, id, :now FROM unnest(CAST(:ids AS uuid[])) AS id"
+    " ON CONFLICT DO NOTHING RETURNING id"
+)
+
+
 async def _apply(
-    session: AsyncSession, subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope
+    session: AsyncSession, subscriptions: Mapping[str, Subscription], issuer: str, batch: Sequence[Envelope]
 ) -> None:
-    """The effect of one message and the note that it came, in the present transaction; nothing if it came before."""
+    """The effects of messages and the note that they came, in the present transaction; nothing of what came before."""
+    opened = [_open(subscriptions, issuer, envelope) for envelope in batch]
+    ids = sorted({envelope.id for envelope in batch})
+    new = set(await session.scalars(_RECEIVE, {"source": issuer, "ids": ids, "now": clock.now()}))
+    for envelope, (handler, fact) in zip(batch, opened, strict=True):
+        if envelope.id in new:
+            new.remove(envelope.id)
+            await handler(session, fact, envelope)
+            await session.flush()
+
+
+def _open(subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope) -> tuple[Handler, BaseModel]:
+    """Who takes the message, and their view of its data. Raises _Refused."""
     if envelope.source != f"/{issuer}" or not envelope.type.startswith(f"{issuer}."):
         raise _Refused(f"{envelope.type} from {envelope.source} is not {issuer}'s to send")
     subscription = subscriptions.get(envelope.type)
     if subscription is None:
         raise _Refused(f"messages of type {envelope.type} are not taken here")
     try:
-        fact = subscription.view.model_validate(envelope.data)
+        return subscription.handler, subscription.view.model_validate(envelope.data)
     except ValidationError as error:
         places = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
         raise _Refused(f"the data does not fit: {places}") from error
-    new = await session.scalar(
-        pg_insert(Received)
-        .values(source=issuer, id=envelope.id, received_at=clock.now())
-        .on_conflict_do_nothing()
-        .returning(Received.id)
-    )
-    if new is not None:
-        await subscription.handler(session, fact, envelope)
-        await session.flush()

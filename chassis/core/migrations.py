@@ -46,7 +46,7 @@ def create_chassis_tables() -> None:
         "ix_delivery_blocking",
         "delivery",
         ["subscriber", "aggregate", "message_sequence"],
-        postgresql_where=sa.text("state IN ('pending', 'parked')"),
+        postgresql_where=sa.text("state = 'parked' OR (state = 'pending' AND attempts > 0)"),
     )
     op.create_table(
         "received",

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 import structlog
-from sqlalchemy import func, select, text, update
+from sqlalchemy import ARRAY, BigInteger, Row, any_, func, literal, select, text, update
 
 from chassis.core import clock
 from chassis.core.client import ServiceClient
@@ -26,7 +26,6 @@ from chassis.core.messages import (
     MAX_BATCH_BYTES,
     Delivery,
     Envelope,
-    MessageRow,
     Result,
     channel,
 )
@@ -36,6 +35,21 @@ log = structlog.get_logger(__name__)
 
 _FIRST_BACKOFF_SECONDS = 0.2
 _LEADERSHIP_RETRY_SECONDS = 2.0
+
+
+# What may be sent now: not what waits for its next try or for an operator, nor what follows that in its aggregate. The
+# states stand in the text, so that the two partial indexes serve, however much was sent before or waits now.
+_DUE = text(
+    "SELECT message.*, due.attempts FROM ("
+    " SELECT message_sequence, attempts FROM delivery"
+    " WHERE subscriber = :subscriber AND state = 'pending' AND next_attempt_at <= :now AND NOT EXISTS ("
+    "  SELECT 1 FROM delivery earlier"
+    "  WHERE earlier.subscriber = :subscriber AND earlier.aggregate = delivery.aggregate"
+    "  AND earlier.message_sequence < delivery.message_sequence AND (earlier.state = 'parked'"
+    "   OR (earlier.state = 'pending' AND earlier.attempts > 0 AND earlier.next_attempt_at > :now)))"
+    " ORDER BY message_sequence LIMIT :limit) due"
+    " JOIN message ON message.sequence = due.message_sequence ORDER BY message.sequence"
+)
 
 
 class Unsent(NamedTuple):
@@ -146,35 +160,12 @@ class Relay:
         return len(batch)
 
     async def _due(self, subscriber: str) -> list[Unsent]:
-        now = clock.now()
-        earlier = Delivery.__table__.alias("earlier")
-        blocked = (
-            select(earlier.c.message_sequence)
-            .where(
-                earlier.c.subscriber == subscriber,
-                earlier.c.aggregate == Delivery.aggregate,
-                earlier.c.message_sequence < Delivery.message_sequence,
-                (earlier.c.state == "parked") | ((earlier.c.state == "pending") & (earlier.c.next_attempt_at > now)),
-            )
-            .exists()
-        )
-        statement = (
-            select(MessageRow, Delivery.attempts)
-            .join(Delivery, Delivery.message_sequence == MessageRow.sequence)
-            .where(
-                Delivery.subscriber == subscriber,
-                Delivery.state == "pending",
-                Delivery.next_attempt_at <= now,
-                ~blocked,
-            )
-            .order_by(Delivery.message_sequence)
-            .limit(MAX_BATCH)
-        )
         async with self.db.transaction() as session:
-            rows = (await session.execute(statement)).all()
-        return [Unsent(row.sequence, attempts, self._envelope(row)) for row, attempts in rows]
+            values = {"subscriber": subscriber, "now": clock.now(), "limit": MAX_BATCH}
+            rows = (await session.execute(_DUE, values)).all()
+        return [Unsent(row.sequence, row.attempts, self._envelope(row)) for row in rows]
 
-    def _envelope(self, row: MessageRow) -> Envelope:
+    def _envelope(self, row: Row[Any]) -> Envelope:
         return Envelope(
             id=row.id,
             source=f"/{self.service}",
@@ -188,7 +179,7 @@ class Relay:
     async def _note(self, subscriber: str, batch: Sequence[Unsent], results: Sequence[Result]) -> None:
         now = clock.now()
         by_id = {result.id: result for result in results}
-        accepted = []
+        accepted: list[int] = []
         async with self.db.transaction() as session:
             for item in batch:
                 result = by_id.get(item.envelope.id)
@@ -205,7 +196,10 @@ class Relay:
             if accepted:
                 await session.execute(
                     update(Delivery)
-                    .where(Delivery.message_sequence.in_(accepted), Delivery.subscriber == subscriber)
+                    .where(
+                        Delivery.message_sequence == any_(literal(accepted, ARRAY(BigInteger))),
+                        Delivery.subscriber == subscriber,
+                    )
                     .values(state="sent", sent_at=now, attempts=Delivery.attempts + 1, error=None)
                 )
 

@@ -17,13 +17,13 @@ T = TypeVar("T")
 class In(BaseModel):
     """A request body: unknown fields are refused, so that a misspelt one is noticed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
 class Out(BaseModel):
     """A response body or message: no field has a default, so every field is always present."""
 
-    model_config = ConfigDict(frozen=True)
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
 
 
 class Page(Out, Generic[T]):

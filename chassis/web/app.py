@@ -1,7 +1,7 @@
 """Builds a service's web application from its parts."""
 
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -37,7 +37,6 @@ IDEMPOTENCY_KEY_PARAMETER = {
     "description": "Repeat a request with the same key and body to get the first answer again.",
     "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
 }
-OnStart = Callable[[FastAPI], Awaitable[None]]
 
 
 @dataclass(frozen=True)

@@ -142,11 +142,13 @@ async def _claim_key(request: Request, session: AsyncSession) -> None:
     if not _KEY.fullmatch(key):
         raise Invalid(fields=[FieldError("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")])
     actor = await optional_actor(request)
+    vault = runtime_of(request).vault
     claim = RequestKey(
         caller=str(actor.id) if actor else "anonymous",
-        operation=f"POST {request.url.path}"[:200],
+        # Keyed hashes: a path may hold a private link, and a body as short as a phone number could be guessed.
+        operation=vault.fingerprint(request.url.path, "request.operation").hex(),
         key=key,
-        body_hash=await _digest(request),
+        body_hash=vault.fingerprint((await _digest(request)).hex(), "request.body"),
     )
     await _begin(request, session, claim)
     request.state.request_key = claim

@@ -18,7 +18,7 @@ from services.orders.photos.storage import LocalFolder
 from services.orders.places.subscribers import subscriptions
 from services.orders.settings import OrdersSettings
 from services.orders.workflow.errors import OrderAlreadyClaimed
-from services.orders.workflow.messages import ClaimReleased, OrderClaimed, OrderMet
+from services.orders.workflow.messages import ClaimReleased, MeetingWithdrawn, OrderClaimed, OrderMet
 from services.orders.workflow.routes import router as workflow
 
 FORM_BYTES = 1 << 16
@@ -27,7 +27,7 @@ FORM_BYTES = 1 << 16
 SERVICE = Service(
     parts=Parts(
         name="orders",
-        publishes=[OrderClaimed, ClaimReleased, OrderMet, OrderClosed],
+        publishes=[OrderClaimed, ClaimReleased, OrderMet, MeetingWithdrawn, OrderClosed],
         subscriptions=subscriptions.by_type,
         jobs=[*intake_jobs.declared, *photo_jobs.declared],
     ),

@@ -106,10 +106,14 @@ def test_a_second_start_on_the_same_data_is_refused_and_the_first_goes_on(
         first.stop()
 
 
-def test_the_demo_town_with_its_known_code_is_never_shown_to_the_world(home: Path, tmp_path: Path) -> None:
-    process = Process("up", env=environment(home, BEIYUAN_HOST="0.0.0.0"), log=tmp_path / "up.log")
+@pytest.mark.parametrize("demo", ["true", "false"])
+def test_sign_in_codes_that_are_known_or_printed_are_never_asked_of_the_world(
+    home: Path, tmp_path: Path, demo: str
+) -> None:
+    env = environment(home, BEIYUAN_HOST="0.0.0.0", BEIYUAN_DEMO=demo)
+    process = Process("up", env=env, log=tmp_path / "up.log")
     assert process.wait() == 1
-    assert "BEIYUAN_DEMO" in process.output
+    assert "BEIYUAN_HOST" in process.output
 
 
 def test_a_misspelt_or_impossible_setting_is_named(home: Path, tmp_path: Path) -> None:

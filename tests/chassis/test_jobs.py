@@ -224,9 +224,18 @@ async def test_jobs_go_on_after_the_database_was_away(
     async with toys.db("sender").transaction() as session:
         await defer(session, "toy.note", words="one")
     await eventually(_is(done, ["one"]), what="the first job is done")
-    for _ in range(3):
+    before = await toys.column("sender", "SELECT max(id) FROM procrastinate_workers")
+    toy_admin("ALTER ROLE toy_sender NOLOGIN")
+    try:
         toy_admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'toy_sender'")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0.5)
+    finally:
+        toy_admin("ALTER ROLE toy_sender LOGIN")
+
+    async def another_works() -> bool:
+        return await toys.column("sender", "SELECT max(id) FROM procrastinate_workers") != before
+
+    await eventually(another_works, what="another worker takes the place of the lost one")
     async with toys.db("sender").transaction() as session:
         await defer(session, "toy.note", words="two")
     await eventually(_is(done, ["one", "two"]), what="the second job is done")

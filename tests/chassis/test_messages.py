@@ -194,7 +194,8 @@ async def test_delivered_again_and_again_it_takes_effect_once(pair: ToyTown) -> 
     message = envelope()
     for _ in range(3):
         assert await send(pair, message) == [("accepted", None)]
-    assert await send(pair, message, envelope("晚安"), message) == [("accepted", None)] * 3
+    other = envelope("晚安")
+    assert await send(pair, message, other, other, message) == [("accepted", None)] * 4
     assert await pair.taken() == ["早上好", "晚安"]
 
 

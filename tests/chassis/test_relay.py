@@ -9,6 +9,7 @@ from sqlalchemy import text
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from chassis.core import relay
 from chassis.core.relay import Relay
 from chassis.core.runtime import Runtime
 from tests.chassis.toy import receiver, sender
@@ -48,6 +49,17 @@ async def test_a_message_is_on_its_way_as_soon_as_it_is_committed(toys: ToyTown)
         await asyncio.sleep(0.1)  # it has gone back to sleep
         await toys.write("letters", "three")
         await arrived(toys, "one", "two", "three")
+
+
+async def test_a_backlog_goes_out_in_one_go(toys: ToyTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "MAX_BATCH", 2)
+    words = [f"{number}" for number in range(7)]
+    await toys.start("receiver")
+    await toys.start("sender")
+    await toys.write("letters", *words)
+    await toys.start("sender", relay_enabled=True, relay_poll_seconds=FOR_EVER)
+    async with asyncio.timeout(FOR_EVER / 2):
+        await arrived(toys, *words)
 
 
 async def test_what_nobody_was_woken_for_is_found_all_the_same(toys: ToyTown) -> None:
@@ -138,16 +150,14 @@ async def test_of_two_processes_one_relays_and_nothing_is_sent_twice(toys: ToyTo
         return JSONResponse({"results": [{"id": item["id"], "outcome": "accepted"} for item in batch]})
 
     toys.stub("receiver", count)
-    first = await toys.start("sender", relay_enabled=True, relay_poll_seconds=0.05)
-    await toys.start("sender", relay_enabled=True, relay_poll_seconds=0.05)
+    for _ in range(2):
+        await toys.start("sender", relay_enabled=True, relay_poll_seconds=0.05)
     await eventually(lambda: _is(leaders(toys), 1), what="one leads")
     for number in range(50):
         await toys.write("letters", f"{number}")
     await eventually(lambda: _more_than(49, lambda: len(seen)), what="all are sent")
     assert await leaders(toys) == 1
     assert set(seen.values()) == {1}
-    runtime: Runtime = first.state.runtime
-    await runtime.db.dispose()
 
 
 async def test_a_relay_with_nobody_to_send_to_ends_by_itself(toys: ToyTown) -> None:

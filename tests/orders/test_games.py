@@ -13,7 +13,7 @@ from services.orders.intake.tables import Report
 from services.orders.terms import State
 from services.orders.workflow.queries import lock_order
 from tests.orders.conftest import Identity
-from tests.orders.neighbourhood import RUDE, Neighbourhood, new_phone
+from tests.orders.neighbourhood import RUDE, Neighbourhood, at, new_phone
 from tests.orders.test_handling import refused
 from tests.town import actor
 
@@ -82,8 +82,9 @@ async def test_a_handler_who_was_quicker_than_that_cannot_confirm_and_does_not_s
     assert (answer.status_code, answer.json()["code"]) == (403, "own_callback")
     assert (await hood.call(report))["state"] == "closed"
     facts = await hood.messages(report)
-    assert [name for name, _ in facts] == ["order_claimed", "order_met", "claim_released"]
-    assert facts[-1][1]["claim_id"] == facts[0][1]["claim_id"]
+    assert [name for name, _ in facts] == ["order_claimed", "order_met", "claim_released", "meeting_withdrawn"]
+    assert facts[2][1]["claim_id"] == facts[0][1]["claim_id"]
+    assert facts[3][1]["meeting_id"] == facts[1][1]["meeting_id"]
 
 
 async def test_the_phone_is_asked_about_in_the_transaction_of_the_report_and_again_if_identity_is_down(
@@ -203,3 +204,16 @@ async def test_a_resident_cannot_pass_for_staff(hood: Neighbourhood) -> None:
         answer = await hood.send_report(who, source=source)
         assert answer.status_code == 422
         assert [error["name"] for error in answer.json()["errors"]] == ["body.source"]
+
+
+async def test_a_claim_that_came_too_late_is_not_made_timely_by_releasing_and_claiming_again(
+    hood: Neighbourhood,
+) -> None:
+    with at("2026-11-23 09:00"):
+        report = await hood.report()
+    with at("2026-11-23 15:00"):
+        await hood.act(report, "claim", hood.handler)
+        await hood.act(report, "release", hood.handler, reason="稍后再办")
+        await hood.act(report, "claim", hood.handler)
+    claims = [data["in_time"] for name, data in await hood.messages(report) if name == "order_claimed"]
+    assert claims == [False, False]

@@ -72,6 +72,9 @@ class Order:
     def met(self, handler: UUID, *, mode: str = "on_site") -> Told:
         return self._tell("order_met", meeting_id=new_id(), handler_id=handler, unit_id=self.unit_id, mode=mode)
 
+    def meeting_withdrawn(self, meeting: Told) -> Told:
+        return self._tell("meeting_withdrawn", meeting_id=meeting.data["meeting_id"])
+
     def closed(self, handler: UUID, *, satisfied: str | None = "satisfied", **changes: Any) -> Told:
         data = {
             "number": self.number,

@@ -89,6 +89,16 @@ async def test_claimed_released_and_claimed_by_another_each_gets_what_is_theirs(
     await points.check()
 
 
+async def test_a_handler_found_to_be_the_reporter_keeps_nothing_of_the_order(points: Points) -> None:
+    order, handler = Order(), new_id()
+    claim, meeting = order.claimed(handler), order.met(handler)
+    await points.tell(claim, meeting)
+    assert await points.balance(handler) == 5
+    await points.tell(order.released(claim), order.meeting_withdrawn(meeting))
+    assert await points.balance(handler) == 0
+    await points.check()
+
+
 async def test_claiming_and_releasing_over_and_over_earns_nothing(points: Points) -> None:
     order, handler = Order(), new_id()
     for _ in range(4):

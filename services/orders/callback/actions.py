@@ -20,7 +20,7 @@ from services.orders.places import queries as places
 from services.orders.terms import ClosedWhy, Level, Post, Satisfied, State
 from services.orders.workflow import actions as workflow
 from services.orders.workflow import queries as orders
-from services.orders.workflow.messages import ClaimReleased
+from services.orders.workflow.messages import ClaimReleased, MeetingWithdrawn
 from services.orders.workflow.rules import check_move
 from services.orders.workflow.tables import Order
 
@@ -156,7 +156,7 @@ async def _close(
 ) -> None:
     """办结: close a locked order and tell what scores.
 
-    Where the handler has turned out to be the reporter, the work does not score, and the claim no longer does either.
+    Where the handler has turned out to be the reporter, the work does not score, nor do the claim and the meeting.
     """
     at = clock.now()
     workflow.move(session, order, State.CLOSED, post=post, by_id=by_id, at=at, why=note or str(ending.why))
@@ -166,6 +166,8 @@ async def _close(
     assert order.unit_id is not None
     if order.handler_id in await orders.reporters_of(session, order.id):
         await publish(session, ClaimReleased(order_id=order.id, claim_id=order.claim_id, occurred_at=at))
+        for meeting_id in await orders.meetings_of(session, order.id, order.handler_id):
+            await publish(session, MeetingWithdrawn(order_id=order.id, meeting_id=meeting_id, occurred_at=at))
         return
     report = (await orders.reports_of(session, order.id))[0]
     await publish(

@@ -133,6 +133,8 @@ async def pool_order(session: AsyncSession, actor: Actor, order_id: UUID, unit_i
     office = await places.subdistrict_of(session, unit.id)
     rules.check_within(order, unit, office)
     rules.check_not_accused(order, unit.id)
+    assert office is not None  # check_within
+    order.subdistrict_id = office.id
     _pool(session, order, unit, post=Post.DISPATCHER, by_id=actor.id, at=clock.now())
     return order
 
@@ -161,13 +163,15 @@ async def claim_order(session: AsyncSession, actor: Actor, order_id: UUID, *, li
         limit=limit,
     )
     at = clock.now()
+    # Back in the pool an order gets a new deadline, but not for those who had it before: releasing pays nothing.
+    first_time = actor.id not in await queries.handlers_of(session, order_id)
     assert order.unit_id is not None
     claim = Claim(
         id=ids.new_id(),
         order_id=order.id,
         handler_id=actor.id,
         unit_id=order.unit_id,
-        in_time=rules.is_in_time(order, at),
+        in_time=first_time and rules.is_in_time(order, at),
         claimed_at=at,
     )
     session.add(claim)

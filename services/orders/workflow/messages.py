@@ -40,6 +40,14 @@ class ClaimReleased(OrderFact):
     claim_id: UUID
 
 
+class MeetingWithdrawn(OrderFact):
+    """That meeting does not count: the handler turned out to be the reporter."""
+
+    type: ClassVar[str] = "orders.meeting_withdrawn.v1"
+
+    meeting_id: UUID
+
+
 class OrderMet(OrderFact):
     """见面: the handler met the resident. A second handler's meeting is a fact of its own."""
 

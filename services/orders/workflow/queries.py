@@ -29,7 +29,7 @@ from services.orders.workflow.schemas import (
     OrderOut,
     VisitOut,
 )
-from services.orders.workflow.tables import Change, Claim, Claimant, Order
+from services.orders.workflow.tables import Change, Claim, Claimant, Meeting, Order
 
 
 def _orders() -> Select[Order]:
@@ -70,6 +70,12 @@ async def held_claim(session: AsyncSession, claim_id: UUID) -> Claim:
 async def handlers_of(session: AsyncSession, order_id: UUID) -> frozenset[UUID]:
     """Everybody who ever claimed the order, released or not."""
     return frozenset(await session.scalars(select(Claim.handler_id).where(Claim.order_id == order_id)))
+
+
+async def meetings_of(session: AsyncSession, order_id: UUID, handler_id: UUID) -> Sequence[UUID]:
+    """The meetings that this handler has held for the order."""
+    statement = select(Meeting.id).where(Meeting.order_id == order_id, Meeting.handler_id == handler_id)
+    return (await session.scalars(statement.order_by(Meeting.id))).all()
 
 
 async def reports_of(session: AsyncSession, order_id: UUID) -> Sequence[Report]:

@@ -96,7 +96,22 @@ class OrderClosed(OrderFact):
         return self.closure_id
 
 
-FACTS: dict[str, type[OrderFact]] = {kind.type: kind for kind in (OrderClaimed, ClaimReleased, OrderMet, OrderClosed)}
+class MeetingWithdrawn(OrderFact):
+    """The handler turned out to be the reporter: that meeting does not count."""
+
+    type = "orders.meeting_withdrawn.v1"
+    withdraws = OrderMet.type
+
+    meeting_id: UUID
+
+    @property
+    def fact_id(self) -> UUID:
+        return self.meeting_id
+
+
+FACTS: dict[str, type[OrderFact]] = {
+    kind.type: kind for kind in (OrderClaimed, ClaimReleased, OrderMet, MeetingWithdrawn, OrderClosed)
+}
 """The fact types by name: for reading a stored fact again."""
 
 
