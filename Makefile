@@ -55,7 +55,7 @@ lock: $(READY) ## Resolve the dependencies anew and pin them
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade --group dev pyproject.toml --output-file requirements.lock
 
 bench: $(READY) ## Measure the speeds that the README states
-	@for file in bench/[a-z]*.py; do $(BIN)/python $$file || exit 1; done
+	@for file in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
 
 clean: ## Remove the environment and caches; the data in .beiyuan stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -57,7 +57,6 @@ class Delivery(ChassisBase):
             "ix_delivery_blocking",
             "subscriber",
             "aggregate",
-            "message_sequence",
             postgresql_where=text("state = 'parked' OR (state = 'pending' AND attempts > 0)"),
         ),
     )

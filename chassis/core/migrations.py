@@ -45,7 +45,7 @@ def create_chassis_tables() -> None:
     op.create_index(
         "ix_delivery_blocking",
         "delivery",
-        ["subscriber", "aggregate", "message_sequence"],
+        ["subscriber", "aggregate"],
         postgresql_where=sa.text("state = 'parked' OR (state = 'pending' AND attempts > 0)"),
     )
     op.create_table(

@@ -37,16 +37,15 @@ _FIRST_BACKOFF_SECONDS = 0.2
 _LEADERSHIP_RETRY_SECONDS = 2.0
 
 
-# What may be sent now: not what waits for its next try or for an operator, nor what follows that in its aggregate. The
-# states stand in the text, so that the two partial indexes serve, however much was sent before or waits now.
+# What may be sent now: nothing of an aggregate of which a message waits for its next try or for an operator. The states
+# stand in the text, so that two small partial indexes serve, however much was sent before; NOT IN makes a hash table of
+# the few that wait, whatever the planner believes of their number.
 _DUE = text(
     "SELECT message.*, due.attempts FROM ("
     " SELECT message_sequence, attempts FROM delivery"
-    " WHERE subscriber = :subscriber AND state = 'pending' AND next_attempt_at <= :now AND NOT EXISTS ("
-    "  SELECT 1 FROM delivery earlier"
-    "  WHERE earlier.subscriber = :subscriber AND earlier.aggregate = delivery.aggregate"
-    "  AND earlier.message_sequence < delivery.message_sequence AND (earlier.state = 'parked'"
-    "   OR (earlier.state = 'pending' AND earlier.attempts > 0 AND earlier.next_attempt_at > :now)))"
+    " WHERE subscriber = :subscriber AND state = 'pending' AND aggregate NOT IN ("
+    "  SELECT aggregate FROM delivery WHERE subscriber = :subscriber AND (state = 'parked'"
+    "   OR (state = 'pending' AND attempts > 0 AND next_attempt_at > :now)))"
     " ORDER BY message_sequence LIMIT :limit) due"
     " JOIN message ON message.sequence = due.message_sequence ORDER BY message.sequence"
 )

@@ -96,7 +96,10 @@ async def test_messages_about_one_thing_arrive_in_the_order_of_the_changes(pair:
         assert [row for row in rows if row.startswith(box)] == [f"{box}/{number}" for number in range(1, 21)]
 
 
-async def test_the_order_is_that_of_the_changes_however_the_rows_lie(pair: ToyTown, toy_admin: ToyAdmin) -> None:
+async def test_the_order_is_that_of_the_changes_however_the_rows_lie(
+    pair: ToyTown, toy_admin: ToyAdmin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MAX_BATCH", 2)
     await pair.write("letters", "one", "two", "three")
     for table, column in (("message", "sequence"), ("delivery", "message_sequence")):
         for sequence in (3, 2, 1):  # an updated row goes to the end

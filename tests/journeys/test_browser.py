@@ -101,8 +101,7 @@ def test_a_report_is_sent_from_the_wall_and_followed_to_its_end(
     page.get_by_label("解决了", exact=True).check()
     page.get_by_label("满意", exact=True).check()
     page.get_by_role("button", name="提交评价").click()
-    page.wait_for_load_state()
-    page.goto(link)
+    page.wait_for_url(re.compile("#answered"))
     look(page, f"{name}-5-answered")
 
     with running.client() as client:
