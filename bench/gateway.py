@@ -23,6 +23,7 @@ import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
+from beiyuan.names import SERVICES
 from chassis.core import keys
 from chassis.core.actor import Actor
 from chassis.core.client import Directory
@@ -65,10 +66,9 @@ def serve(kind: str, keys_dir: Path, port: int, service_port: int) -> None:
         app = small_service(keys_dir)
     else:
         service = small_service(keys_dir)
-        names = ("identity", "orders", "points")
-        directory = Directory(dict.fromkeys(names, f"http://127.0.0.1:{service_port}"))
+        directory = Directory(dict.fromkeys(SERVICES, f"http://127.0.0.1:{service_port}"))
         if kind == "in process":
-            for name in names:
+            for name in SERVICES:
                 directory.host(name, service)
         app = create_app(GatewaySettings(keys_dir=keys_dir, **ENDLESS), directory)  # type: ignore[assignment,arg-type]
     options = {"proxy_headers": False, "server_header": False} if kind != "direct" else {}

@@ -13,6 +13,7 @@ from starlette.types import Scope
 TABLE: dict[str, str] = {
     "/api/identity": "identity",
     "/api/orders": "orders",
+    "/api/events": "events",
     "/api/points": "points",
 }
 

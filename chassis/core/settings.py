@@ -31,6 +31,7 @@ class ProcessSettings(BaseSettings):
         default=None, description="Address of the identity service, e.g. http://10.0.0.5:8101."
     )
     orders_url: str | None = Field(default=None, description="Address of the orders service.")
+    events_url: str | None = Field(default=None, description="Address of the events service.")
     points_url: str | None = Field(default=None, description="Address of the points service.")
 
     @property
@@ -41,7 +42,12 @@ class ProcessSettings(BaseSettings):
     @property
     def peer_urls(self) -> dict[str, str]:
         """The configured addresses of the services, by service name."""
-        urls = {"identity": self.identity_url, "orders": self.orders_url, "points": self.points_url}
+        urls = {
+            "identity": self.identity_url,
+            "orders": self.orders_url,
+            "events": self.events_url,
+            "points": self.points_url,
+        }
         return {name: url for name, url in urls.items() if url}
 
 

@@ -18,6 +18,7 @@ Services = Callable[[], Awaitable[Mapping[str, Mapping[str, str]]]]
 _PARTS = {
     "identity": ("居民与岗位", "People, households and sign-in"),
     "orders": ("接诉即办", "Reports and work orders"),
+    "events": ("社区活动", "Activities"),
     "points": ("双向积分", "Two-way points"),
 }
 

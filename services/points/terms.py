@@ -16,4 +16,5 @@ class OwnerKind(StrEnum):
     PERSON = "person"
     HOUSEHOLD = "household"
     UNIT = "unit"
+    MERCHANT = "merchant"
     SYSTEM = "system"

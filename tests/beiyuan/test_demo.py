@@ -22,6 +22,7 @@ from beiyuan.demo.people import staff_of
 from beiyuan.demo.show import describe
 from beiyuan.demo.stories import Story
 from beiyuan.installation import AdminSettings, DatabaseUrls
+from beiyuan.names import SERVICES
 from chassis.core.beijing import BEIJING
 from chassis.core.schema import normalise_phone
 from services.identity.people import actions as people_actions
@@ -228,7 +229,7 @@ async def demo_town(loaded: TestDatabase, keys_dir: Path, home: Path) -> AsyncIt
     with copied(loaded) as database:
         running = Town(database, keys_dir, home)
         try:
-            for service in ("identity", "orders", "points"):
+            for service in SERVICES:
                 await running.start(service)
             yield running
         finally:

@@ -8,11 +8,12 @@ from typing import Any
 import httpx2
 import pytest
 
+from beiyuan.names import SERVICES
 from chassis.core import keys
 from chassis.core.client import Directory
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
-from tests.gateway.standin import SERVICES, Gate, StandIn, serving
+from tests.gateway.standin import Gate, StandIn, serving
 
 NOBODY = "http://127.0.0.1:1"
 OpenGate = Callable[..., AbstractAsyncContextManager[Gate]]

@@ -19,8 +19,6 @@ from chassis.core.runtime import JWKS_PATH
 from chassis.core.tokens import ServiceTokens, encode_access_token
 from gateway.settings import GatewaySettings
 
-SERVICES = ("identity", "orders", "points")
-
 
 class StandIn:
     """Answers as a service would, and remembers what it was asked. One instance stands for one service."""

@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from beiyuan.names import SERVICES
 from tests.gateway.conftest import OpenGate
 from tests.gateway.standin import Gate
 
 
-@pytest.mark.parametrize("service", ["identity", "orders", "points"])
+@pytest.mark.parametrize("service", SERVICES)
 async def test_each_path_reaches_its_service(gate: Gate, service: str) -> None:
     answer = await gate.client.get(f"/api/{service}/echo")
     assert answer.json()["service"] == service

@@ -15,6 +15,8 @@ from typing import Any
 
 import httpx2
 
+from beiyuan.names import SERVICES
+
 START_SECONDS = 90
 STOP_SECONDS = 30
 DEMO_CODE = "246810"
@@ -168,7 +170,7 @@ def all_in_one(home: Path, logs: Path) -> Iterator[Running]:
 @contextmanager
 def separate_processes(home: Path, logs: Path) -> Iterator[Running]:
     """`beiyuan database`, and `serve` with a process for each service and the gateway."""
-    names = ("identity", "orders", "points")
+    names = SERVICES
     port, *service_ports = free_ports(1 + len(names))
     holder = Process("database", env=environment(home), log=logs / "database.log")
     try:

@@ -11,10 +11,12 @@ _SYSTEM = UUID(int=0)
 
 
 class Purpose(StrEnum):
-    """What an account holds: an owner's points, or what the system has issued."""
+    """What an account holds."""
 
-    WALLET = "wallet"
-    ISSUANCE = "issuance"
+    WALLET = "wallet"  # an owner's points
+    ISSUANCE = "issuance"  # minus what the system has issued
+    COUPON_LIABILITY = "coupon_liability"  # what open coupons stand for
+    MERCHANT_PAYABLE = "merchant_payable"  # what a merchant is owed for used coupons
 
 
 class TransferCode(StrEnum):
@@ -22,6 +24,9 @@ class TransferCode(StrEnum):
 
     AWARD = "award"
     REVERSAL = "reversal"
+    REDEMPTION = "redemption"  # a wallet pays for a coupon
+    USE = "use"  # a merchant took a coupon
+    MERGER = "merger"  # a household joined another, and its points with it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +47,16 @@ class AccountKey:
     def floor(self) -> int | None:
         """The least that spending may leave available; none for the system, which issues what is awarded."""
         return 0 if self.purpose is Purpose.WALLET else None
+
+
+def coupon_liability() -> AccountKey:
+    """The account of all open coupons: its balance is the sum of what they cost."""
+    return AccountKey(LedgerName.CIVIC, OwnerKind.SYSTEM, _SYSTEM, Purpose.COUPON_LIABILITY)
+
+
+def merchant_payable(merchant_id: UUID) -> AccountKey:
+    """What a merchant has earned by used coupons and was not paid yet, in points."""
+    return AccountKey(LedgerName.CIVIC, OwnerKind.MERCHANT, merchant_id, Purpose.MERCHANT_PAYABLE)
 
 
 def issuance(ledger: LedgerName) -> AccountKey:

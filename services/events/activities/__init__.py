@@ -1,0 +1,1 @@
+"""Activities 活动: from the draft to the settlement."""
