@@ -25,7 +25,7 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_show_locals=False,
 )
-demo_commands = typer.Typer(help="The demo town: invented people, places and orders.", no_args_is_help=True)
+demo_commands = typer.Typer(help="The demo town: people, places, orders and more, all invented.", no_args_is_help=True)
 message_commands = typer.Typer(help="Messages between services that were not delivered.", no_args_is_help=True)
 key_commands = typer.Typer(help="Key files.", no_args_is_help=True)
 app.add_typer(demo_commands, name="demo")
@@ -116,19 +116,22 @@ def demo_load() -> None:
 def demo_show(
     as_json: Annotated[bool, typer.Option("--json", help="As JSON, for programs.")] = False,
 ) -> None:
-    """Who lives and works in the demo town, and which QR codes hang on its walls."""
-    from beiyuan.demo.show import describe
+    """Who lives and works in the demo town, and what is in it. The merchants' private keys are in the JSON alone."""
+    from beiyuan.demo import town
+    from beiyuan.demo.merchant_keys import merchant_keys
+    from beiyuan.demo.show import cell, describe
 
-    town = describe()
     if as_json:
-        sys.stdout.write(json.dumps(town, ensure_ascii=False, indent=2) + "\n")
+        with _told_plainly():
+            keys = merchant_keys(AdminSettings().home, [merchant.mchid for merchant in town.MERCHANTS.values()])
+        sys.stdout.write(json.dumps(describe(keys), ensure_ascii=False, indent=2) + "\n")
         return
-    for title, rows in town.items():
+    for title, rows in describe().items():
         table = Table(title=title)
         for column in rows[0]:
             table.add_column(column)
         for row in rows:
-            table.add_row(*(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False) for v in row.values()))
+            table.add_row(*(cell(value) for value in row.values()))
         out.print(table)
 
 

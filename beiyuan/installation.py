@@ -22,11 +22,14 @@ from chassis.core import keys
 from chassis.core.client import Directory
 from chassis.core.settings import ProcessSettings, ServiceSettings
 from gateway.settings import GatewaySettings
+from services.points.merchants import platform
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 DATABASE = "beiyuan"
+KEY_FILES = {platform.FILE: platform.create_platform_keys}
+"""Key files of the services' own, with what makes them."""
 
 
 class AdminSettings(ProcessSettings):
@@ -118,7 +121,7 @@ def database_variable(service: str) -> str:
 
 def create_keys(settings: ProcessSettings) -> list[Path]:
     """Make the key files that are missing in the keys folder; returns what was made."""
-    return keys.create_key_files(settings.keys_path, processes=PROCESSES, data_services=SERVICES)
+    return keys.create_key_files(settings.keys_path, processes=PROCESSES, data_services=SERVICES, further=KEY_FILES)
 
 
 def service_settings(service: str, *, database_url: str | None = None, **values: object) -> ServiceSettings:

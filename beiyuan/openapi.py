@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from beiyuan.installation import service_app, service_settings
+from beiyuan.installation import KEY_FILES, service_app, service_settings
 from beiyuan.names import PROCESSES, SERVICES
 from chassis.core import keys
 from chassis.core.client import Directory
@@ -60,7 +60,7 @@ def _message_schema(message: type[Message]) -> dict[str, Any]:
 
 def _described(service: str, scratch: Path) -> FastAPI:
     """The service's application as it is only needed to describe itself: it never meets a database."""
-    keys.create_key_files(scratch / "keys", processes=PROCESSES, data_services=SERVICES)
+    keys.create_key_files(scratch / "keys", processes=PROCESSES, data_services=SERVICES, further=KEY_FILES)
     settings = service_settings(
         service, database_url="postgresql://nobody@localhost/none", home=scratch, keys_dir=scratch / "keys"
     )

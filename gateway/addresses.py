@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from starlette.types import Scope
 
+from chassis.core.addresses import Address
 from gateway.headers import Headers
 from gateway.settings import Network
-
-Address = IPv4Address | IPv6Address
 
 # A peer without an address comes through a Unix socket, and so from this machine.
 _LOCAL = IPv4Address("127.0.0.1")
@@ -53,13 +52,6 @@ def client_of(scope: Scope, headers: Headers, trusted: Sequence[Network]) -> tup
             break
     schemes = _values(headers, b"x-forwarded-proto")
     return peer, (schemes[-1].lower() == "https" if schemes else https)
-
-
-def bucket(address: Address) -> str:
-    """What limits count by: an IPv4 address, or the /64 that an IPv6 client can choose its addresses from."""
-    if isinstance(address, IPv6Address):
-        return str(IPv6Network((address, 64), strict=False))
-    return str(address)
 
 
 def _within(address: Address, networks: Sequence[Network]) -> bool:

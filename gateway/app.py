@@ -16,9 +16,11 @@ from chassis.core.runtime import JWKS_PATH
 from chassis.core.tokens import AccessTokens, ServiceTokens
 from chassis.web.problems import domain_problem, plain_problem
 from gateway import docs
+from gateway.calls import Calls
 from gateway.edge import OWN, Edge
 from gateway.errors import Internal
 from gateway.health import Health
+from gateway.home import Home
 from gateway.metrics import EdgeMetrics
 from gateway.openapi import MergedOpenApi
 from gateway.pages.front import DemoCode
@@ -54,10 +56,12 @@ def create_app(settings: GatewaySettings, directory: Directory, *, demo_codes: S
             await upstreams.aclose()
             await client.aclose()
 
+    calls = Calls(upstreams, service_tokens)
     health = Health(upstreams, metrics)
     site = Starlette(
         routes=[
-            *page_routes(upstreams, service_tokens, health.services, demo_codes),
+            *page_routes(calls, health.services, demo_codes),
+            *Home(calls, part_seconds=settings.home_part_seconds).routes(),
             *health.routes(),
             *MergedOpenApi(upstreams, keep_seconds=settings.openapi_seconds).routes(),
             *docs.routes(),

@@ -2,11 +2,12 @@
 
 1. It gets its request id, trace context and client address; its answer will get the protective headers.
 2. A browser of another origin is told whether it may ask (CORS).
-3. Its path must be readable in one way only; the address it comes from must be within its limit.
+3. The address it comes from must be within its limit; its path must be readable in one way only.
 4. A bearer token, if there is one, must be valid; the person within their limit.
 5. It goes to a service or to the gateway's own pages, with its body and its time bounded.
 
-What is refused on the way is answered with problem+json; what goes wrong behind never shows more than that.
+What is refused on the way is answered with problem+json; what goes wrong behind never shows more than that. Merchants
+sign their requests: under `/merchant/v1` 2 and 4 do not apply, and refusals are in the partner protocol's envelope.
 """
 
 import asyncio
@@ -20,16 +21,17 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from chassis.core import telemetry
+from chassis.core.addresses import Address
 from chassis.core.errors import DomainError, NotFound
 from chassis.core.tokens import AccessTokens, InvalidToken, ServiceTokens
 from chassis.web.auth import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
 from chassis.web.problems import domain_problem
 from gateway import addresses, headers, routing
-from gateway.addresses import Address
 from gateway.errors import BodyTooLarge, ClientGone, Internal
 from gateway.exchange import Allowance, Exchange
 from gateway.headers import Headers
 from gateway.limits import Limits
+from gateway.merchant import envelope
 from gateway.metrics import EdgeMetrics
 from gateway.pages.refusals import for_browsers
 from gateway.settings import GatewaySettings
@@ -116,7 +118,9 @@ class Edge:
 
         self._metrics.in_flight += 1
         try:
-            await self._guarded({**scope, _CALL: call}, receive, send_marked)
+            # Merchants' programs are no browsers.
+            guarded = self._guard if routing.is_merchant(scope["path"]) else self._guarded
+            await guarded({**scope, _CALL: call}, receive, send_marked)
         except ClientGone:
             call.status = None
         finally:
@@ -161,13 +165,15 @@ class Edge:
         await _refuse(refusal, scope, receive, send)
 
     async def _admit(self, call: Call, scope: Scope) -> None:
-        if not routing.is_plain(scope):
+        path, plain = scope["path"], routing.is_plain(scope)
+        call.service = (plain and routing.service_of(path)) or OWN
+        if path not in _UNLIMITED:
+            self._limits.count_address(call.address, call.standing)
+        if not plain:
             raise NotFound
-        call.service = routing.service_of(scope["path"]) or OWN
-        if scope["path"] in _UNLIMITED:
+        if path in _UNLIMITED or routing.is_merchant(path):
             return
-        self._limits.count_address(call.address, call.standing)
-        if scope["path"] in routing.TOKENLESS:
+        if path in routing.TOKENLESS:
             call.headers = [(name, value) for name, value in call.headers if name != b"authorization"]
             return
         token = _bearer(call.headers)
@@ -249,7 +255,10 @@ async def _refuse(refusal: DomainError, scope: Scope, receive: Receive, send: Se
                     pass
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    answer = for_browsers(refusal, scope) or domain_problem(refusal)
+    if routing.is_merchant(scope["path"]):
+        answer = envelope(refusal, scope[_CALL].request_id)
+    else:
+        answer = for_browsers(refusal, scope) or domain_problem(refusal)
     await answer(scope, receive, send_lingering)
 
 

@@ -78,9 +78,8 @@ class Health:
         """What every service says of itself and of its database, as of the last second."""
         async with self._lock:
             if time.monotonic() - self._asked_at > _KEEP_SECONDS:
-                names = list(routing.TABLE.values())
-                answers = await asyncio.gather(*(self._service(name) for name in names))
-                self._known = dict(zip(names, answers, strict=True))
+                answers = await asyncio.gather(*(self._service(name) for name in routing.SERVICES))
+                self._known = dict(zip(routing.SERVICES, answers, strict=True))
                 self._asked_at = time.monotonic()
         return self._known
 

@@ -9,42 +9,13 @@ import time
 from uuid import UUID
 
 from limits import RateLimitItem, RateLimitItemPerSecond
-from limits.storage import MemoryStorage
 from limits.strategies import SlidingWindowCounterRateLimiter
 
+from chassis.core.addresses import Address, network_of
 from chassis.core.errors import TooManyRequests
-from gateway.addresses import Address, bucket
+from chassis.core.limits import LoopStorage
 from gateway.headers import Headers
 from gateway.settings import GatewaySettings
-
-
-class LoopStorage(MemoryStorage):
-    """The library's memory, used by one event loop alone.
-
-    As it comes, it starts a thread every few milliseconds to drop what has expired (and its asyncio sibling walks over
-    all keys at every hit), which costs several times what counting does. Here that is done in passing, now and then.
-    """
-
-    _TIDY_SECONDS = 30.0
-
-    def __init__(self) -> None:
-        self._tidy_at = 0.0
-        super().__init__()
-
-    def get(self, key: str) -> int:
-        """What a counter stands at. A key is of one window, and is asked for only as long as it lives."""
-        return self.storage[key]
-
-    def incr(self, key: str, expiry: float, amount: int = 1) -> int:
-        """Add to a counter that lives for `expiry` seconds from its first addition."""
-        moment = time.time()
-        if moment >= self._tidy_at:
-            self._tidy_at = moment + self._TIDY_SECONDS
-            for stale in [name for name, at in self.expirations.items() if at <= moment]:
-                self.clear(stale)
-        self.expirations.setdefault(key, moment + expiry)
-        self.storage[key] += amount
-        return self.storage[key]
 
 
 class Limits:
@@ -63,7 +34,7 @@ class Limits:
 
     def count_address(self, address: Address, standing: Headers) -> None:
         """Count a request from `address` and add its fields to `standing`. Raises TooManyRequests."""
-        self._count("address", self._loopback if address.is_loopback else self._address, bucket(address), standing)
+        self._count("address", self._loopback if address.is_loopback else self._address, network_of(address), standing)
 
     def count_person(self, person: UUID, address: Address, standing: Headers) -> None:
         """The same for a signed-in person."""

@@ -12,8 +12,9 @@ from starlette.routing import Route
 
 from chassis.core.errors import DomainError
 from chassis.web.problems import Problem, problem_schema
-from gateway import routing
+from gateway import home, routing
 from gateway.health import ask
+from gateway.merchant import MerchantRefusal
 from gateway.merge import Json, merge, operations
 from gateway.upstreams import Upstreams
 
@@ -25,14 +26,15 @@ _HEAD: Json = {
         "title": "和谐北苑 Harmony Beiyuan",
         "version": "1",
         "description": "An open backend for neighbourhood self-government. Sign in with `POST /api/identity/otp` and "
-        "`POST /api/identity/tokens`, and send the access token as `Authorization: Bearer …`.",
+        "`POST /api/identity/tokens`, and send the access token as `Authorization: Bearer …`. Merchants' programs sign "
+        "every request under `/merchant/v1` instead.",
     },
     "servers": [{"url": "/"}],
 }
 
 # What the edge may answer to a request, beyond what a service says of itself.
+_SIGNED_IN = {"401": "The token is not valid or has expired"}
 _ALWAYS = {
-    "401": "The token is not valid or has expired",
     "429": "Too many requests: see Retry-After",
     "502": "The service broke off, and it is not known what it did",
     "503": "The service is not available just now: see Retry-After",
@@ -69,8 +71,7 @@ class MergedOpenApi:
         """
         async with self._lock:
             if time.monotonic() >= self._fresh_until:
-                names = list(routing.TABLE.values())
-                found = await asyncio.gather(*(self._fetch(name) for name in names))
+                found = await asyncio.gather(*(self._fetch(name) for name in routing.SERVICES))
                 self._document = merged_document(self._latest)
                 if all(found):
                     self._fresh_until = time.monotonic() + self._keep_seconds
@@ -88,27 +89,36 @@ class MergedOpenApi:
 def merged_document(documents: Mapping[str, Json]) -> Json:
     """One document of those of the services, by name, as far as the gateway routes their paths, and its own pages."""
     parts = {service: _as_seen_here(service, documents[service]) for service in sorted(documents)}
-    return _HEAD | merge(parts | {"gateway": _own_document()})
+    merged = _HEAD | merge(parts | {"gateway": _own_document()})
+    merged["paths"][home.PATH] = {"get": _home(merged)}
+    return merged
 
 
 def _as_seen_here(service: str, document: Json) -> Json:
     """The service's document with the paths that reach it from here, and with what the edge may answer to them."""
     paths = {path: item for path, item in document.get("paths", {}).items() if routing.service_of(path) == service}
     seen = copy.deepcopy(document | {"paths": paths})
-    for operation in operations(seen):
-        possible = dict(_ALWAYS)
-        if operation.get("parameters"):
-            possible |= _WITH_PARAMETERS
-        if "requestBody" in operation:
-            possible |= _WITH_BODY
-        for status, description in possible.items():
-            operation.setdefault("responses", {}).setdefault(status, problem_schema(description))
+    for path, item in seen["paths"].items():
+        for operation in operations({"paths": {path: item}}):
+            _add_refusals(operation, for_merchants=routing.is_merchant(path))
     return seen
+
+
+def _add_refusals(operation: Json, *, for_merchants: bool) -> None:
+    possible = _ALWAYS if for_merchants else _SIGNED_IN | _ALWAYS
+    if operation.get("parameters"):
+        possible = possible | _WITH_PARAMETERS
+    if "requestBody" in operation:
+        possible = possible | _WITH_BODY
+    for status, description in possible.items():
+        refusal = _envelope(description) if for_merchants else problem_schema(description)
+        operation.setdefault("responses", {}).setdefault(status, refusal)
 
 
 def _own_document() -> Json:
     problem = Problem.model_json_schema(ref_template="#/components/schemas/{model}")
-    schemas = problem.pop("$defs", {}) | {"Problem": problem}
+    envelope = MerchantRefusal.model_json_schema(ref_template="#/components/schemas/{model}")
+    schemas = problem.pop("$defs", {}) | envelope.pop("$defs", {}) | {"Problem": problem, "MerchantRefusal": envelope}
     return {
         "paths": {
             "/healthz": _page("healthz", "The process is alive.", _json("Alive", status=_STRING)),
@@ -126,6 +136,53 @@ def _own_document() -> Json:
     }
 
 
+def _envelope(description: str) -> Json:
+    schema = {"$ref": "#/components/schemas/MerchantRefusal"}
+    return {"description": description, "content": {"application/json": {"schema": schema}}}
+
+
+def _home(merged: Json) -> Json:
+    """The operation of `/api/home`, whose parts are what the services say that they answer."""
+    properties: Json = {}
+    security: Json = {}
+    for part in home.PARTS:
+        operation = merged["paths"].get(part.path, {}).get("get", {})
+        properties[part.name] = {"anyOf": [_part(merged, operation, listed=part.query is not None), {"type": "null"}]}
+        if "security" in operation:
+            security["security"] = operation["security"]
+    names = [part.name for part in home.PARTS]
+    properties["missing"] = {"type": "array", "items": {"type": "string", "enum": names}, "uniqueItems": True}
+    refusals = {status: problem_schema(line) for status, line in (_SIGNED_IN | _ALWAYS).items() if status in _AT_HOME}
+    return {
+        "operationId": "home",
+        "summary": "The app's first screen in one call.",
+        "description": _HOME,
+        "tags": ["home"],
+        "responses": _json("The first screen", **properties) | refusals,
+    } | security
+
+
+def _part(merged: Json, operation: Json, *, listed: bool) -> Json:
+    """The schema of what a service answers, or of the items of its list; of anything, where it does not say."""
+    try:
+        schema: Json = operation["responses"]["200"]["content"]["application/json"]["schema"]
+        if not listed:
+            return schema
+        page = merged["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+        items: Json = page["properties"]["items"]
+        return {key: value for key, value in items.items() if key != "title"}
+    except KeyError:
+        return {"type": "array", "items": {"type": "object"}} if listed else {"type": "object"}
+
+
+# Of what the edge answers: no single service's failure is the first screen's.
+_AT_HOME = frozenset({"401", "429", "503"})
+_HOME = (
+    "Who is signed in, and as far as the services have them within a few seconds: their accounts' balances, their open "
+    f"orders, their household's next activities and its coupons that can be used, at most {home.SHOWN} of each. A part "
+    "whose service is down or slow is null and named in `missing`, and the rest still comes; what is not for somebody "
+    "like them (coupons, without a household) is empty, not missing. Without any part it is 503."
+)
 _STRING: Json = {"type": "string"}
 _SERVICES: Json = {
     "type": "object",
@@ -139,7 +196,7 @@ _SERVICES: Json = {
 
 def _page(name: str, summary: str, responses: Json) -> Json:
     limited = {} if name in {"healthz", "readyz"} else {"429": problem_schema(_ALWAYS["429"])}
-    refused = limited and {"401": problem_schema(_ALWAYS["401"])}
+    refused = limited and {"401": problem_schema(_SIGNED_IN["401"])}
     operation = {
         "operationId": name,
         "summary": summary,

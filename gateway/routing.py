@@ -15,7 +15,12 @@ TABLE: dict[str, str] = {
     "/api/orders": "orders",
     "/api/events": "events",
     "/api/points": "points",
+    "/merchant/v1": "points",
 }
+SERVICES = tuple(dict.fromkeys(TABLE.values()))
+
+# The partner protocol's: signed requests of programs. What merchants are told has a form of its own.
+MERCHANT = "/merchant/v1"
 
 # What is sent here may be photos, and so larger and slower than other requests.
 UPLOADS = re.compile(r"POST (/api/orders/photos|/q/[^/]+|/t/[^/]+/additions)")
@@ -62,6 +67,11 @@ def service_of(path: str) -> str | None:
         if path == prefix or path.startswith(prefix + "/"):
             return service
     return None
+
+
+def is_merchant(path: str) -> bool:
+    """Whether a decoded path lies where merchants call."""
+    return path == MERCHANT or path.startswith(MERCHANT + "/")
 
 
 def is_upload(method: str, path: str) -> bool:

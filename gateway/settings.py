@@ -47,6 +47,10 @@ class GatewaySettings(ProcessSettings):
     )
     transfer_seconds: float = Field(default=300, gt=0, le=3600, description="The answer must be through by then.")
 
+    home_part_seconds: float = Field(
+        default=3, gt=0, le=60, description="A part of `/api/home` must be there by then, or it is missing."
+    )
+
     connect_seconds: float = Field(
         default=2, gt=0, le=60, description="Connecting to a service over the network (503)."
     )

@@ -15,6 +15,7 @@ import psycopg
 import pytest
 import structlog
 
+from beiyuan.installation import KEY_FILES
 from beiyuan.migrate import migrate
 from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
@@ -74,7 +75,7 @@ def database(migrated: TestDatabase) -> Iterator[TestDatabase]:
 def keys_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Key files of every process."""
     folder = tmp_path_factory.mktemp("keys")
-    keys.create_key_files(folder, processes=["gateway", *SERVICES], data_services=SERVICES)
+    keys.create_key_files(folder, processes=["gateway", *SERVICES], data_services=SERVICES, further=KEY_FILES)
     return folder
 
 

@@ -7,16 +7,21 @@ from datetime import timedelta
 
 import psycopg
 
+from beiyuan.demo import town
 from beiyuan.demo.load_people import load_people
 from beiyuan.demo.load_places import load_places
+from beiyuan.demo.load_points import load_points
+from beiyuan.demo.merchant_keys import merchant_keys
 from beiyuan.demo.play import play
+from beiyuan.demo.play_activities import play_activities
 from beiyuan.installation import AdminSettings, DatabaseUrls, service_app, service_settings
 from chassis.core import clock
+from chassis.core.beijing import day_of
 from chassis.core.client import Directory
 from chassis.core.runtime import Runtime
 
 _LOCK = "beiyuan.demo.load"
-_FOUNDED = timedelta(days=60)
+FOUNDED = timedelta(days=60)
 """How long ago the town's people and places were recorded."""
 
 
@@ -31,14 +36,21 @@ def load(settings: AdminSettings, urls: DatabaseUrls) -> bool:
 
 async def _load(settings: AdminSettings, urls: DatabaseUrls) -> bool:
     now = clock.now()
+    mchids = [merchant.mchid for merchant in town.MERCHANTS.values()]
+    keys = await asyncio.to_thread(merchant_keys, settings.home, mchids)
+    written = []
     async with _alone(urls.admin), _service("identity", settings, urls) as identity:
-        with clock.frozen(now - _FOUNDED):
-            new_people = await load_people(identity)
+        with clock.frozen(now - FOUNDED):
+            written.append(await load_people(identity, day_of(now)))
         async with _service("orders", settings, urls) as orders:
-            with clock.frozen(now - _FOUNDED):
-                new_places = await load_places(orders)
-            new_stories = await play(orders, now)
-    return new_people or new_places or new_stories
+            with clock.frozen(now - FOUNDED):
+                written.append(await load_places(orders))
+            written.append(await play(orders, now))
+        async with _service("events", settings, urls) as events:
+            written.append(await play_activities(events, identity, now))
+        async with _service("points", settings, urls) as points:
+            written.append(await load_points(points, keys, now))
+    return any(written)
 
 
 @asynccontextmanager

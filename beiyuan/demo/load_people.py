@@ -1,6 +1,7 @@
 """Writes the demo town's organisations, people, posts and households into the identity service's database."""
 
 from collections.abc import Iterable
+from datetime import date
 from uuid import UUID
 
 from sqlalchemy import select
@@ -10,20 +11,27 @@ from sqlalchemy.orm import InstrumentedAttribute
 from beiyuan.demo import town
 from chassis.core.crypto import Vault
 from chassis.core.runtime import Runtime
+from services.identity.guardianship import actions as guardianship
+from services.identity.guardianship.tables import Guardianship
+from services.identity.guardianship.terms import ChildCare
 from services.identity.organisations import actions as organisations
 from services.identity.organisations.tables import Organisation, Post
+from services.identity.organisations.terms import NewPost
 from services.identity.people import actions as people
 from services.identity.people.tables import Household, Person
+from services.identity.people.terms import PersonRecord
+from services.identity.terms import PersonState
 
 
-async def load_people(identity: Runtime) -> bool:
-    """Write who and what is missing, in one transaction; whether anything was."""
+async def load_people(identity: Runtime, today: date) -> bool:
+    """Write who and what is missing, in one transaction; whether anything was. Ages are counted from `today`."""
     async with identity.db.transaction() as session:
         written = [
             await _organisations(session),
-            await _people(session, identity.vault),
+            await _people(session, identity.vault, today),
             await _posts(session),
             await _households(session),
+            await _care(session),
         ]
     return any(written)
 
@@ -44,11 +52,20 @@ async def _organisations(session: AsyncSession) -> bool:
     return bool(missing)
 
 
-async def _people(session: AsyncSession, vault: Vault) -> bool:
+async def _people(session: AsyncSession, vault: Vault, today: date) -> bool:
     known = await present(session, Person.id, (person.id for person in town.PEOPLE.values()))
-    missing = [person for person in town.PEOPLE.values() if person.id not in known]
-    for person in missing:
-        await people.record_person(session, vault, person.id, name=person.name, phone=person.phone, child=person.child)
+    # In a town that was loaded before births were recorded, the children have none.
+    without_birth = select(Person.id).where(
+        Person.child, Person.birth_sealed.is_(None), Person.state == PersonState.ACTIVE
+    )
+    known -= set(await session.scalars(without_birth))
+    missing = [
+        PersonRecord(person.id, person.name, person.phone, person.child, person.born_on(today))
+        for person in town.PEOPLE.values()
+        if person.id not in known
+    ]
+    if missing:
+        await people.record_people(session, vault, missing)
     return bool(missing)
 
 
@@ -57,10 +74,13 @@ async def _posts(session: AsyncSession) -> bool:
     rows = await session.execute(select(Post.person_id, Post.role).where(Post.person_id.in_(staff)))
     known = {(row.person_id, row.role) for row in rows}
     missing = [
-        (who, role) for who in town.STAFF.values() for role in who.roles if (who.person.id, role.value) not in known
+        NewPost(who.person.id, who.organisation.id, role)
+        for who in town.STAFF.values()
+        for role in who.roles
+        if (who.person.id, role.value) not in known
     ]
-    for who, role in missing:
-        await organisations.give_post(session, who.person.id, who.organisation.id, role)
+    if missing:
+        await organisations.give_posts(session, missing)
     return bool(missing)
 
 
@@ -69,6 +89,22 @@ async def _households(session: AsyncSession) -> bool:
     missing = [household for household in town.HOUSEHOLDS.values() if household.id not in known]
     for household in missing:
         await people.record_household(session, household.id, [member.id for member in household.members])
+    return bool(missing)
+
+
+async def _care(session: AsyncSession) -> bool:
+    """Guardians and consents of every child that has not had any. What was taken back since is not given again."""
+    cared_for = set(await session.scalars(select(Guardianship.child_id)))
+    missing = [
+        household
+        for household in town.HOUSEHOLDS.values()
+        if household.children and not cared_for >= {child.id for child in household.children}
+    ]
+    for household in missing:
+        guardians = tuple(guardian.id for guardian in household.guardians)
+        consents = dict.fromkeys(household.consents, guardians[0])
+        care = ChildCare(guardians, consents)
+        await guardianship.record_care(session, household.id, {child.id: care for child in household.children})
     return bool(missing)
 
 

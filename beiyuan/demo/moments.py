@@ -1,4 +1,4 @@
-"""When things happened in the demo town: counted back from whenever it is loaded, so that it always looks alive."""
+"""When things happen in the demo town: counted from whenever it is loaded, so that it always looks alive."""
 
 from collections.abc import Callable
 from datetime import datetime, time, timedelta
@@ -7,7 +7,7 @@ from chassis.core.beijing import BEIJING
 from services.orders.deadlines.calendar import is_working_day
 
 Moment = Callable[[datetime], datetime]
-"""From the moment of loading, the moment of the event: aware, before it."""
+"""From the moment of loading, the moment of the event: aware."""
 
 
 def minutes_ago(minutes: int) -> Moment:
@@ -15,6 +15,21 @@ def minutes_ago(minutes: int) -> Moment:
 
     def moment(now: datetime) -> datetime:
         return now - timedelta(minutes=minutes)
+
+    return moment
+
+
+def minutes_ahead(minutes: int) -> Moment:
+    """So many minutes after now."""
+    return minutes_ago(-minutes)
+
+
+def on_day(days: int, clock_time: str) -> Moment:
+    """At that time in Beijing, so many days from today; before it where `days` is negative."""
+    wanted = time.fromisoformat(clock_time)
+
+    def moment(now: datetime) -> datetime:
+        return datetime.combine(now.astimezone(BEIJING).date() + timedelta(days=days), wanted, BEIJING)
 
     return moment
 

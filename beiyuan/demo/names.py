@@ -44,6 +44,11 @@ def qr_code(key: str) -> str:
     return "".join(letters)
 
 
+def number(purpose: str, key: str, low: int, high: int) -> int:
+    """A number from `low` up to, but not including, `high`."""
+    return low + _number(purpose, key) % (high - low)
+
+
 def device(key: str) -> bytes:
     """What stands for the device that something was sent from, as long as a real one's keyed hash."""
     return _digest("device", key)

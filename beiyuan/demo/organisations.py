@@ -48,6 +48,10 @@ def _company(key: str, name: str) -> Organisation:
     return Organisation(key, f"{name}物业", OrganisationKind.PROPERTY_COMPANY, Level.PROPERTY, SUBDISTRICT)
 
 
+def _merchant(key: str, name: str, community: str) -> Organisation:
+    return Organisation(key, name, OrganisationKind.MERCHANT, Level.PROPERTY, COMMUNITIES[community])
+
+
 DEPARTMENTS = (
     _department("housing", "区住房城乡建设委", "H01", "H04", "H05"),
     _department("utilities", "区城市管理委", "H02", "H03", "P02", "P03", "Z01"),
@@ -112,10 +116,17 @@ SOCIAL_ORGANISATIONS = (
     Organisation("social-work", "暖檐社工站", OrganisationKind.SOCIAL_ORGANISATION, Level.COMMUNITY, SUBDISTRICT),
 )
 
-MERCHANTS = (
-    Organisation("bakery", "麦垛面包房", OrganisationKind.MERCHANT, Level.PROPERTY, COMMUNITIES["huaianli"]),
-    Organisation("books", "半亩书屋", OrganisationKind.MERCHANT, Level.PROPERTY, COMMUNITIES["shutianli"]),
-)
+MERCHANTS = {
+    merchant.key: merchant
+    for merchant in (
+        _merchant("bakery", "麦垛面包房", "huaianli"),
+        _merchant("books", "半亩书屋", "shutianli"),
+        _merchant("barber", "一寸光理发", "wangheli"),
+        _merchant("greengrocer", "晨摘菜铺", "jinsuiyuan"),
+        _merchant("bicycles", "老轴修车行", "zhuyingli"),
+        _merchant("sports-hall", "踏云运动馆", "yunshanli"),
+    )
+}
 
 ORGANISATIONS = (
     DISTRICT,
@@ -125,5 +136,5 @@ ORGANISATIONS = (
     *COMMUNITIES.values(),
     *COMPANIES.values(),
     *SOCIAL_ORGANISATIONS,
-    *MERCHANTS,
+    *MERCHANTS.values(),
 )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date, timedelta
 from uuid import UUID
 
 from beiyuan.demo import names
@@ -20,10 +21,14 @@ from beiyuan.demo.organisations import (
     SUBDISTRICT,
     Organisation,
 )
-from services.identity.terms import Role
+from services.identity.terms import ConsentPurpose, Role
 
 FAMILIES = 40
 LIVING_ALONE = 8
+
+_AGE_DAYS = (1500, 4700)
+_WITHOUT_CONSENT = ("family-03", "family-18", "family-35")
+"""Their guardians agreed to the children's records only, so that one can try giving the other consent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +44,10 @@ class Person:
     def id(self) -> UUID:
         """The same in every installation."""
         return names.stable_id("person", self.key)
+
+    def born_on(self, today: date) -> date | None:
+        """A child's invented day of birth, four to nearly thirteen years before `today`; an adult's is not recorded."""
+        return today - timedelta(days=names.number("age", self.key, *_AGE_DAYS)) if self.child else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +71,31 @@ class Household:
     def id(self) -> UUID:
         """The same in every installation."""
         return names.stable_id("household", self.key)
+
+    @property
+    def adults(self) -> tuple[Person, ...]:
+        """Those over fourteen, the first of whom speaks for the household here."""
+        return tuple(member for member in self.members if not member.child)
+
+    @property
+    def children(self) -> tuple[Person, ...]:
+        return tuple(member for member in self.members if member.child)
+
+    @property
+    def guardians(self) -> tuple[Person, ...]:
+        """监护人 of the children: the first two adults. A grandparent, the third adult, is none."""
+        return self.adults[:2] if self.children else ()
+
+    @property
+    def consents(self) -> tuple[ConsentPurpose, ...]:
+        """What the first guardian consents to 监护人同意, for all the children."""
+        everything = tuple(ConsentPurpose)
+        return everything if self.key not in _WITHOUT_CONSENT else (ConsentPurpose.CHILD_RECORD,)
+
+    @property
+    def consented(self) -> bool:
+        """Whether the children may take part in activities: nearly all may."""
+        return bool(self.children) and ConsentPurpose.ACTIVITIES in self.consents
 
 
 def _adult(key: str, *, family: str = "") -> Person:
@@ -113,7 +147,7 @@ _ESTABLISHMENTS: dict[str, _Establishment] = (
         ),
     }
     | {organisation.key: (((Role.ORGANISER,), 2), ((Role.SOCIAL_WORKER,), 2)) for organisation in SOCIAL_ORGANISATIONS}
-    | {merchant.key: (((Role.MERCHANT,), 1),) for merchant in MERCHANTS}
+    | {merchant.key: (((Role.MERCHANT,), 1),) for merchant in MERCHANTS.values()}
 )
 
 

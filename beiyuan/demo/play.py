@@ -12,6 +12,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from beiyuan.demo import names, town
+from beiyuan.demo.actors import resident_actor, staff_actor
 from beiyuan.demo.load_places import record_unit
 from beiyuan.demo.organisations import HOTLINE, SUBDISTRICT
 from beiyuan.demo.people import Employee, household_of, staff_of
@@ -131,10 +132,10 @@ class _Stage:
                     share=1 if step.drawn else 0,
                 )
             case "call":
-                agent = _actor(staff_of(HOTLINE, Role.CALLBACK_AGENT)[1])
+                agent = staff_actor(staff_of(HOTLINE, Role.CALLBACK_AGENT)[1])
                 await callback.record_callback(self.session, agent, self.order_id, _answer(step))
             case "review":
-                supervisor = _actor(staff_of(HOTLINE, Role.SUPERVISOR)[1])
+                supervisor = staff_actor(staff_of(HOTLINE, Role.SUPERVISOR)[1])
                 review = ReviewIn(decision="close", note=step.words)
                 await callback.review_order(self.session, supervisor, self.order_id, review)
             case _:
@@ -143,7 +144,7 @@ class _Stage:
     async def _handle(self, step: Step) -> None:
         """One step by a handler of the order's unit."""
         session, order_id = self.session, self.order_id
-        handler = _actor(_handlers(self.unit_id)[-step.handler])
+        handler = staff_actor(_handlers(self.unit_id)[-step.handler])
         match step.act:
             case "claim":
                 limit = self.settings.open_claims_per_handler
@@ -171,30 +172,16 @@ def _reporter(story: Story) -> tuple[Actor | None, ContactIn | None]:
     if who is None:
         return None, None
     if who in town.STAFF and not story.on_behalf_of:
-        return _actor(town.STAFF[who]), None
+        return staff_actor(town.STAFF[who]), None
     person = town.PEOPLE.get((story.on_behalf_of or who).removeprefix("phone:"))
     if person is None:
         return None, ContactIn(name=who, phone=names.phone(f"outside/{story.key}"))
     contact = ContactIn(name=person.name, phone=person.phone)
     if who in town.STAFF:
-        return _actor(town.STAFF[who]), contact
+        return staff_actor(town.STAFF[who]), contact
     if who.startswith("phone:"):
         return None, contact
-    household = household_of(person)
-    return Actor(person.id, frozenset({Role.RESIDENT.value}), None, None, household.id if household else None), contact
-
-
-def _actor(who: Employee) -> Actor:
-    """A member of staff as their access token describes them."""
-    household = household_of(who.person)
-    roles = {role.value for role in who.roles} | ({Role.RESIDENT.value} if household else set())
-    return Actor(
-        who.person.id,
-        frozenset(roles),
-        who.organisation.id,
-        who.organisation.level,
-        household.id if household else None,
-    )
+    return resident_actor(person, household_of(person)), contact
 
 
 def _handlers(unit_id: UUID | None) -> Sequence[Employee]:

@@ -47,8 +47,18 @@ class Directory:
         return name in self.apps or name in self.urls
 
 
+class BadGateway(DomainError):
+    """Another service did not take what this one asked of it: a defect between the two, not of the caller's request."""
+
+    status, code = 502, "bad_gateway"
+    title, title_zh = "Another service refused", "上游服务错误"
+
+
 class CallRefused(DomainError):
-    """The other service refused the call: its status and its problem's code are kept."""
+    """The other service refused the call: its status and its problem's code are kept, for who called.
+
+    They are about that call, which our own caller knows nothing of: where nobody catches it, the answer is BadGateway.
+    """
 
     title, title_zh = "Another service refused", "其他服务拒绝了请求"
 
@@ -57,6 +67,10 @@ class CallRefused(DomainError):
         self.service = service
         self.status = status  # type: ignore[misc]  # of the answer, not of the class
         self.code = code  # type: ignore[misc]
+
+    @property
+    def repeats(self) -> bool:
+        return False
 
 
 class ServiceClient:

@@ -111,6 +111,11 @@ def _row(request: RequestKey) -> tuple[ColumnElement[bool], ...]:
     )
 
 
+async def forget_answers(session: AsyncSession, caller: str) -> None:
+    """Forget what a caller was answered, as far as they were: of whoever is erased no answer is kept."""
+    await session.execute(delete(RequestRow).where(RequestRow.caller == caller, RequestRow.status.is_not(None)))
+
+
 async def prune(db: Database, *, keep: timedelta) -> None:
     """Forget requests older than `keep`."""
     async with db.transaction() as session:

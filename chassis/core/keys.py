@@ -8,9 +8,10 @@ keys of them all, so that a call between services needs no look-up to be checked
 import fcntl
 import json
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from joserfc.jwk import OKPKey
@@ -50,10 +51,18 @@ def read_data_keys(folder: Path, service: str) -> DataKeys:
     return DataKeys.read(path)
 
 
-def create_key_files(folder: Path, *, processes: Sequence[str], data_services: Iterable[str]) -> list[Path]:
+def create_key_files(
+    folder: Path,
+    *,
+    processes: Sequence[str],
+    data_services: Iterable[str],
+    further: Mapping[str, Callable[[], str]] = MappingProxyType({}),
+) -> list[Path]:
     """Make the key files that are missing; none is ever replaced but `trusted.json`, which gains the new keys.
 
-    Returns what was written. Files are readable by their owner alone. May be called by several processes at once.
+    `further` are files of a service's own by name, each with what makes its content: called only where the file is
+    missing. Returns what was written. Files are readable by their owner alone. May be called by several processes at
+    once.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _locked(folder):
@@ -62,11 +71,17 @@ def create_key_files(folder: Path, *, processes: Sequence[str], data_services: I
         contents |= {folder / f"data.{service}.json": DataKeys.generate().dump() for service in data_services}
         contents[folder / "access-tokens.json"] = _dump(generate_signing_key("t1"), private=True)
         written = [_write(path, content) for path, content in contents.items() if not path.exists()]
+        written += [_write(folder / name, make()) for name, make in further.items() if not (folder / name).exists()]
         trusted = read_trusted(folder) if (folder / "trusted.json").exists() else {}
         gained = {name: read_signing_key(folder, name) for name in processes if name in missing or name not in trusted}
         if gained:
             written.append(_write(folder / "trusted.json", _dump(*(trusted | gained).values(), private=False)))
     return written
+
+
+def read_key_file(path: Path) -> dict[str, Any]:
+    """The JSON object of one of the `further` files. Raises KeysMissing."""
+    return _read(path)
 
 
 def _signing_path(folder: Path, process: str) -> Path:

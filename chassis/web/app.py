@@ -1,7 +1,7 @@
 """Builds a service's web application from its parts."""
 
 import re
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from time import perf_counter
@@ -41,7 +41,11 @@ IDEMPOTENCY_KEY_PARAMETER = {
 
 @dataclass(frozen=True)
 class Service:
-    """A service: its parts and its routes. `constraint_errors` maps constraint names to refusals."""
+    """A service: its parts and its routes. `constraint_errors` maps constraint names to refusals.
+
+    `middleware` stands around everything but request ids and counters, the last of it outermost. `describe` may change
+    the OpenAPI document once everything else is in it.
+    """
 
     parts: Parts
     title: str
@@ -49,6 +53,8 @@ class Service:
     routers: Sequence[APIRouter]
     constraint_errors: Mapping[str, type[DomainError]] = field(default_factory=dict)
     max_body_bytes: int = MAX_BODY_BYTES
+    middleware: Sequence[Callable[[ASGIApp], ASGIApp]] = ()
+    describe: Callable[[dict[str, Any]], None] | None = None
 
 
 def build_service(service: Service, settings: ServiceSettings, directory: Directory) -> FastAPI:
@@ -76,8 +82,10 @@ def build_service(service: Service, settings: ServiceSettings, directory: Direct
         app.include_router(router)
     app.include_router(_operations())
     app.add_middleware(BodyLimit, max_bytes=service.max_body_bytes)
+    for middleware in service.middleware:
+        app.add_middleware(middleware)
     app.add_middleware(RequestContext, runtime=runtime)
-    app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, service.describe)  # type: ignore[method-assign]
     return app
 
 
@@ -206,7 +214,7 @@ def _operations() -> APIRouter:
     return router
 
 
-def _openapi(app: FastAPI) -> dict[str, Any]:
+def _openapi(app: FastAPI, describe: Callable[[dict[str, Any]], None] | None) -> dict[str, Any]:
     """The service's OpenAPI document: every refusal is a Problem; what the chassis may answer stands at each route."""
     if app.openapi_schema:
         return app.openapi_schema
@@ -225,6 +233,8 @@ def _openapi(app: FastAPI) -> dict[str, Any]:
     for operations in document["paths"].values():
         for method, operation in operations.items():
             _add_common_responses(method, operation)
+    if describe is not None:
+        describe(document)
     app.openapi_schema = document
     return document
 
@@ -237,7 +247,9 @@ def _add_common_responses(method: str, operation: dict[str, Any]) -> None:
     if "requestBody" in operation:
         common |= {400: "The body cannot be read", 413: "The body is too large"}
     if method == "post":
-        operation.setdefault("parameters", []).append(IDEMPOTENCY_KEY_PARAMETER)
+        parameters = operation.setdefault("parameters", [])
+        if all(parameter["name"] != IDEMPOTENCY_KEY_PARAMETER["name"] for parameter in parameters):  # or it is required
+            parameters.append(IDEMPOTENCY_KEY_PARAMETER)
         common |= {409: "The first request with this Idempotency-Key is still being worked on"}
     for status, description in common.items():
         known = responses.get(str(status))

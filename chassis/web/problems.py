@@ -13,6 +13,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
+from chassis.core.client import BadGateway, CallRefused
 from chassis.core.db import constraint_name, is_contention, unavailable
 from chassis.core.errors import DomainError, FieldError
 from chassis.core.telemetry import request_id
@@ -82,6 +83,9 @@ def problem_body(
 
 def domain_problem(error: DomainError) -> ProblemResponse:
     """The answer to a DomainError."""
+    if isinstance(error, CallRefused):
+        log.warning("call_refused", service=error.service, status=error.status, code=error.code)
+        error = BadGateway()
     body = problem_body(error.status, error.code, error.title, error.title_zh, error.detail, error.fields)
     return ProblemResponse(body, error.status, headers=error.headers)
 

@@ -9,15 +9,10 @@ import httpx2
 from starlette.requests import Request
 
 from chassis.core.errors import FieldError, Unavailable
-from chassis.core.tokens import ServiceTokens
-from chassis.web.auth import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER
+from gateway.calls import Calls
 from gateway.pages.answers import Answer, PlacePage, PrivacyNotice, Sent, Taxonomy, Tracked, Uploaded
-from gateway.upstreams import Upstreams
 
 A = TypeVar("A", bound=Answer)
-
-# Who asks, and from where: the edge has checked these, or set them itself.
-_PASSED_ON = ("X-Request-Id", "traceparent", "Authorization", CLIENT_ADDRESS_HEADER)
 
 
 class Refused(Exception):
@@ -34,9 +29,8 @@ class Refused(Exception):
 class Api:
     """The services' API. Every call raises Refused, or DomainError where the service cannot be reached."""
 
-    def __init__(self, upstreams: Upstreams, tokens: ServiceTokens) -> None:
-        self._upstreams = upstreams
-        self._tokens = tokens
+    def __init__(self, calls: Calls) -> None:
+        self._calls = calls
 
     async def place(self, request: Request, code: str) -> PlacePage:
         """The place that a code stands for."""
@@ -81,17 +75,7 @@ class Api:
     async def _call(
         self, request: Request, method: str, path: str, *, key: str | None = None, **content: Any
     ) -> httpx2.Response:
-        service = path.split("/")[2]
-        headers = {name: value for name in _PASSED_ON if (value := request.headers.get(name)) is not None}
-        headers[GATEWAY_TOKEN_HEADER] = self._tokens.issue(service)
-        if key is not None:
-            headers["Idempotency-Key"] = key
-        # A client for each call: it would carry what one resident was told over to the next.
-        transport = httpx2.ASGITransport(app=self._upstreams.get(service))
-        async with httpx2.AsyncClient(transport=transport, trust_env=False) as client:
-            response = await client.request(
-                method, f"http://{service}.internal{path}", headers=headers, timeout=None, **content
-            )
+        response = await self._calls.call(request, method, path, key=key, **content)
         if response.status_code >= 400:
             raise _refusal(response)
         return response

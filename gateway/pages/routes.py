@@ -4,23 +4,20 @@ from collections.abc import Sequence
 
 from starlette.routing import Route
 
-from chassis.core.tokens import ServiceTokens
+from gateway.calls import Calls
 from gateway.pages import assets
 from gateway.pages.api import Api
 from gateway.pages.front import DemoCode, FrontPages, Services
 from gateway.pages.report import ReportPages
 from gateway.pages.tracking import TrackingPages
-from gateway.upstreams import Upstreams
 
 
-def page_routes(
-    upstreams: Upstreams, tokens: ServiceTokens, services: Services, demo_codes: Sequence[DemoCode] = ()
-) -> list[Route]:
+def page_routes(calls: Calls, services: Services, demo_codes: Sequence[DemoCode] = ()) -> list[Route]:
     """The residents' pages: `/`, `/privacy`, `/q/{code}`, `/t/{token}`, and what they load.
 
     `services` says which services can work, for the front page; `demo_codes` are listed there.
     """
-    api = Api(upstreams, tokens)
+    api = Api(calls)
     return [
         *FrontPages(api, services, demo_codes).routes(),
         *ReportPages(api).routes(),

@@ -1,19 +1,40 @@
 """Words of this service that all of its domains share."""
 
+from collections.abc import Mapping
 from enum import StrEnum
+from types import MappingProxyType
 
 
 class Category(StrEnum):
     """The eight categories of activities. The first three stand in the rule book, the others are our choice."""
 
-    VOLUNTEERING = "volunteering"  # 志愿服务
-    CAREER_EXPERIENCE = "career_experience"  # 职业体验
-    CULTURAL_HERITAGE = "cultural_heritage"  # 文化传承
-    COMMUNITY_LEARNING = "community_learning"  # 社区研学
-    ELDER_CARE = "elder_care"  # 敬老助老
-    ENVIRONMENT = "environment"  # 环保公益
-    SPORTS_HEALTH = "sports_health"  # 体育健康
-    SAFETY_EDUCATION = "safety_education"  # 安全教育
+    VOLUNTEERING = "volunteering"
+    CAREER_EXPERIENCE = "career_experience"
+    CULTURAL_HERITAGE = "cultural_heritage"
+    COMMUNITY_LEARNING = "community_learning"
+    ELDER_CARE = "elder_care"
+    ENVIRONMENT = "environment"
+    SPORTS_HEALTH = "sports_health"
+    SAFETY_EDUCATION = "safety_education"
+
+    @property
+    def zh(self) -> str:
+        """The name that people know it by."""
+        return CATEGORY_ZH[self]
+
+
+CATEGORY_ZH: Mapping[Category, str] = MappingProxyType(
+    {
+        Category.VOLUNTEERING: "志愿服务",
+        Category.CAREER_EXPERIENCE: "职业体验",
+        Category.CULTURAL_HERITAGE: "文化传承",
+        Category.COMMUNITY_LEARNING: "社区研学",
+        Category.ELDER_CARE: "敬老助老",
+        Category.ENVIRONMENT: "环保公益",
+        Category.SPORTS_HEALTH: "体育健康",
+        Category.SAFETY_EDUCATION: "安全教育",
+    }
+)
 
 
 class ActivityState(StrEnum):
@@ -48,6 +69,9 @@ class AttendanceState(StrEnum):
     VERIFIED = "verified"  # 已核实
     NO_SHOW = "no_show"  # 未到
 
+
+UNDER_WAY = (ActivityState.OPEN, ActivityState.CLOSED)
+"""Activities, as they are stored, whose sign-ups count: seats are taken and freed, the queue moves."""
 
 LIVING = (SignupState.CONFIRMED, SignupState.WAITLISTED)
 """Sign-ups that hold a seat or a place in the queue."""

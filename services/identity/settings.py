@@ -22,6 +22,12 @@ class IdentitySettings(ServiceSettings):
     wrong_tries_per_address_hour: int = Field(
         default=60, ge=1, le=1_000_000, description="Wrong codes from one client address in a clock hour."
     )
+    wrong_invitations_per_person_hour: int = Field(
+        default=10, ge=1, le=1_000_000, description="Wrong invitation codes from one person in a clock hour."
+    )
+    wrong_invitations_per_address_hour: int = Field(
+        default=60, ge=1, le=1_000_000, description="Wrong invitation codes from one client address in a clock hour."
+    )
     loopback_factor: int = Field(
         default=1,
         ge=1,

@@ -51,3 +51,10 @@ class PersonState(StrEnum):
 
     ACTIVE = "active"
     DELETED = "deleted"
+
+
+class ConsentPurpose(StrEnum):
+    """What a guardian consents to on behalf of a child under fourteen. Each purpose has a text of its own."""
+
+    CHILD_RECORD = "child_record"  # 儿童信息登记
+    ACTIVITIES = "activities"  # 参加活动

@@ -12,10 +12,11 @@ from services.orders.callback.routes import router as callback
 from services.orders.intake.jobs import jobs as intake_jobs
 from services.orders.intake.routes import router as intake
 from services.orders.intake.routes import tracking
+from services.orders.intake.subscribers import subscriptions as intake_subscriptions
 from services.orders.photos.jobs import jobs as photo_jobs
 from services.orders.photos.routes import router as photos
 from services.orders.photos.storage import LocalFolder
-from services.orders.places.subscribers import subscriptions
+from services.orders.places.subscribers import subscriptions as place_subscriptions
 from services.orders.settings import OrdersSettings
 from services.orders.workflow.errors import OrderAlreadyClaimed
 from services.orders.workflow.messages import ClaimReleased, MeetingWithdrawn, OrderClaimed, OrderMet
@@ -28,7 +29,7 @@ SERVICE = Service(
     parts=Parts(
         name="orders",
         publishes=[OrderClaimed, ClaimReleased, OrderMet, MeetingWithdrawn, OrderClosed],
-        subscriptions=subscriptions.by_type,
+        subscriptions=place_subscriptions.by_type | intake_subscriptions.by_type,
         jobs=[*intake_jobs.declared, *photo_jobs.declared],
     ),
     title="Orders 接诉即办",

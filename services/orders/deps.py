@@ -4,8 +4,8 @@ from typing import Annotated
 
 from fastapi import Depends, Request
 
+from chassis.core.addresses import network_of
 from chassis.web.auth import ClientAddress, runtime_of
-from services.orders.limits import network_of
 from services.orders.photos.storage import PhotoStorage
 from services.orders.settings import OrdersSettings
 

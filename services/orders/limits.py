@@ -2,7 +2,6 @@
 
 import math
 from datetime import datetime, timedelta
-from ipaddress import IPv6Address, IPv6Network, ip_address
 
 from chassis.core.errors import TooManyRequests
 
@@ -17,14 +16,3 @@ def check_rate(nth_latest: datetime | None, at: datetime, refusal: type[TooManyR
     if nth_latest is not None and nth_latest > at - WINDOW:
         wait = nth_latest + WINDOW - at
         raise refusal(retry_after_seconds=max(1, math.ceil(wait.total_seconds())))
-
-
-def network_of(address: str) -> str:
-    """What counts as one device: an IPv4 address, or the /64 network of an IPv6 one, all of which one household has."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(parsed.ipv4_mapped or IPv6Network((parsed, 64), strict=False))

@@ -9,3 +9,6 @@ from chassis.web.auth import require
 
 SignedIn = Annotated[Actor, Depends(require())]
 """Anybody who is signed in."""
+
+MayRedeem = Annotated[Actor, Depends(require("resident"))]
+"""Residents, with the points of their household."""

@@ -1,201 +1,33 @@
-"""The demo town: whole, the same everywhere, and loaded once however often it is tried."""
+"""The demo town as it is loaded: whole, once however often it is tried, and alive as soon as the services run."""
 
-import json
-import os
-import secrets
-import subprocess
-import sys
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import psycopg
 import pytest
 
 from beiyuan.demo import town
 from beiyuan.demo.load import load
-from beiyuan.demo.organisations import COMMUNITIES, COMPANIES, DEPARTMENTS, LARGEST_COMPANY, SECTIONS
-from beiyuan.demo.people import staff_of
+from beiyuan.demo.merchant_keys import merchant_keys
 from beiyuan.demo.show import describe
-from beiyuan.demo.stories import Story
 from beiyuan.installation import AdminSettings, DatabaseUrls
 from beiyuan.names import SERVICES
-from chassis.core.beijing import BEIJING
-from chassis.core.schema import normalise_phone
+from chassis.core import clock
+from services.events.signups import actions as signup_actions
 from services.identity.people import actions as people_actions
 from services.identity.people.queries import actor, person_by_phone
-from services.identity.terms import Level, Role
-from services.orders.deadlines import rules as deadlines
-from services.orders.intake.taxonomy import load as taxonomy
+from services.identity.terms import Level
 from services.orders.places import actions as place_actions
-from services.orders.terms import ClosedWhy, PlaceKind, State
+from services.orders.terms import ClosedWhy, State
 from services.orders.workflow import actions as order_actions
-from tests.town import TestDatabase, Town
+from services.points.rewards import actions as reward_actions
+from tests.town import TestDatabase, Town, copy_of
 
-ROLES = [
-    "handler",
-    "dispatcher",
-    "supervisor",
-    "callback_agent",
-    "patrol",
-    "organiser",
-    "social_worker",
-    "resident",
-    "merchant",
-    "administrator",
-    "auditor",
-]
-
-# What is described --------------------------------------------------------------------------------------------------
-
-
-def test_every_role_has_somebody_to_sign_in_as() -> None:
-    accounts = describe()["accounts"]
-    assert list(dict.fromkeys(account["role"] for account in accounts)) == ROLES
-    assert all(account["phone"] and account["name"] for account in accounts)
-
-
-def test_each_of_the_four_levels_has_handlers_and_a_dispatcher() -> None:
-    for level in Level:
-        present = {account["role"] for account in describe()["accounts"] if account["level"] == level}
-        assert present >= {"handler", "dispatcher"}, level
-
-
-def test_nobody_could_be_rung_up_by_a_demo_number() -> None:
-    phones = [person.phone for person in town.PEOPLE.values() if person.phone]
-    assert len(phones) == len(set(phones)) > 250
-    assert all(normalise_phone(phone) == phone and phone.startswith("100") for phone in phones)
-
-
-def test_ids_and_codes_are_nobody_elses() -> None:
-    ids = [thing.id for kind in (town.PEOPLE, town.HOUSEHOLDS, town.PLACES) for thing in kind.values()]
-    ids += [organisation.id for organisation in town.ORGANISATIONS]
-    assert len(ids) == len(set(ids))
-    codes = [place.qr_code for place in town.PLACES.values()]
-    assert len(codes) == len(set(codes))
-
-
-def test_the_town_is_the_same_in_every_process() -> None:
-    program = "import json; from beiyuan.demo.show import describe; print(json.dumps(describe()))"
-    told = [
-        subprocess.run(
-            [sys.executable, "-c", program],
-            check=True,
-            capture_output=True,
-            text=True,
-            cwd=Path(__file__).parents[2],
-            env=os.environ | {"PYTHONHASHSEED": seed},
-        ).stdout
-        for seed in ("1", "2")
-    ]
-    assert json.loads(told[0]) == json.loads(told[1]) == describe()
-
-
-def test_there_are_thirteen_communities_and_thirty_five_lanes() -> None:
-    codes = describe()["qr_codes"]
-    assert len({code["community"] for code in codes}) == len(COMMUNITIES) == 13
-    kinds = Counter(code["kind"] for code in codes)
-    assert set(kinds) == {kind.value for kind in PlaceKind}
-    assert kinds["lane"] == 35
-
-
-def test_there_are_forty_families_with_children_and_people_living_alone() -> None:
-    households = describe()["households"]
-    families = [household for household in households if any(member["child"] for member in household["members"])]
-    assert len(families) == 40
-    assert any(len(household["members"]) == 1 for household in households)
-    for household in households:
-        assert not household["members"][0]["child"]
-        assert all((member["phone"] is None) == member["child"] for member in household["members"])
-    members = [member["id"] for household in households for member in household["members"]]
-    assert len(members) == len(set(members))
-
-
-def test_some_staff_live_in_the_town() -> None:
-    staff = {who.person for who in town.STAFF.values()}
-    assert sum(member in staff for household in town.HOUSEHOLDS.values() for member in household.members) >= 5
-
-
-def test_fifty_can_race_for_one_order_of_the_largest_company() -> None:
-    handlers = [
-        a for a in describe()["accounts"] if (a["role"], a["organisation"]) == ("handler", LARGEST_COMPANY.name)
-    ]
-    assert len({handler["phone"] for handler in handlers}) >= 50
-    assert any(code["property_company"] == LARGEST_COMPANY.name for code in describe()["qr_codes"])
-
-
-def test_no_unit_lacks_people() -> None:
-    for company in COMPANIES.values():
-        assert len(staff_of(company, Role.HANDLER)) >= 3, company.name
-    for unit in (*COMMUNITIES.values(), *SECTIONS, *DEPARTMENTS):
-        assert len(staff_of(unit, Role.HANDLER)) >= 2, unit.name
-
-
-def test_one_estate_at_least_has_no_property_company_and_some_companies_have_several_estates() -> None:
-    estates = [code for code in describe()["qr_codes"] if code["kind"] == "estate"]
-    served = Counter(estate["property_company"] for estate in estates)
-    assert served.pop(None) >= 1
-    assert max(served.values()) >= 2
-
-
-def test_each_item_of_the_taxonomy_is_the_business_of_one_section_and_one_department() -> None:
-    items = sorted(set(taxonomy().item_codes.values()))
-    for offices in (SECTIONS, DEPARTMENTS):
-        assert sorted(code for office in offices for code in office.remit) == items
-
-
-def test_people_report_what_is_near_their_home() -> None:
-    homes = {member: household.community for household in town.HOUSEHOLDS.values() for member in household.members}
-    near = []
-    for story in town.STORIES.values():
-        who = town.PEOPLE.get((story.on_behalf_of or story.reporter or "").removeprefix("phone:"))
-        if who in homes:
-            near.append(homes[who] == town.PLACES[story.place].community)
-    assert len(near) > 10
-    assert all(near)
-
-
-LOADED_AT = {
-    "a Monday at noon": datetime(2026, 11, 23, 12, 0, tzinfo=BEIJING),
-    "a Monday just after midnight": datetime(2026, 11, 23, 0, 10, tzinfo=BEIJING),
-    "a Friday evening": datetime(2026, 11, 20, 23, 50, tzinfo=BEIJING),
-    "a Sunday": datetime(2026, 11, 22, 15, 0, tzinfo=BEIJING),
-    "the National Day holiday": datetime(2026, 10, 5, 9, 0, tzinfo=BEIJING),
-    "the first morning after the Spring Festival": datetime(2026, 2, 24, 8, 0, tzinfo=BEIJING),
-    "a year whose holidays are not known": datetime(2031, 7, 2, 10, 0, tzinfo=BEIJING),
-}
-
-
-@pytest.mark.parametrize("now", LOADED_AT.values(), ids=LOADED_AT)
-def test_no_open_order_begins_its_life_overdue(now: datetime) -> None:
-    for story in town.STORIES.values():
-        times = [story.at(now), *(step.at(now) for step in story.steps)]
-        assert times == sorted(set(times)), story.key
-        assert times[-1] < now, story.key
-        assert all(deadline > now for deadline in running_deadlines(story, times)), story.key
-
-
-def running_deadlines(story: Story, times: list[datetime]) -> list[datetime]:
-    """The deadlines of the state that the story ends in."""
-    subitem = taxonomy().subitems[story.subitem]
-    urgent = subitem.urgent
-    promised = deadlines.deadlines(times[0], sla_hours=subitem.sla_hours, urgent=urgent)
-    match [step.act for step in story.steps]:
-        case []:
-            return [promised.contact_by, promised.due_at, deadlines.claim_by(times[0], urgent=urgent)]
-        case [*_, "claim"]:
-            return [promised.contact_by, promised.due_at]
-        case [*_, "meet" | "meet by phone" | "start"]:
-            return [promised.due_at]
-        case [*_, "resolve" | "settle"]:
-            return [deadlines.callback_by(times[-1], urgent=urgent)]
-    return []
-
-
-# What is loaded -----------------------------------------------------------------------------------------------------
+BIRTHS = "SELECT id FROM identity.person WHERE birth_sealed IS NOT NULL ORDER BY id"
 
 
 @pytest.fixture(scope="module")
@@ -203,22 +35,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("home")
 
 
-@contextmanager
-def copied(template: TestDatabase) -> Iterator[TestDatabase]:
-    """A database that begins as a copy of another one."""
-    name = f"demo_{secrets.token_hex(6)}"
-    with psycopg.connect(template.server.url("postgres"), autocommit=True) as admin:
-        admin.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template.name}" STRATEGY file_copy')
-        try:
-            yield TestDatabase(name, template.server)
-        finally:
-            admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
-
-
 @pytest.fixture(scope="module")
 def loaded(migrated: TestDatabase, keys_dir: Path, home: Path) -> Iterator[TestDatabase]:
     """A database with the demo town in it, which nobody changes."""
-    with copied(migrated) as database:
+    with copy_of(migrated) as database:
         assert load_into(database, keys_dir, home)
         yield database
 
@@ -226,7 +46,7 @@ def loaded(migrated: TestDatabase, keys_dir: Path, home: Path) -> Iterator[TestD
 @pytest.fixture
 async def demo_town(loaded: TestDatabase, keys_dir: Path, home: Path) -> AsyncIterator[Town]:
     """The services on a copy of it."""
-    with copied(loaded) as database:
+    with copy_of(loaded) as database:
         running = Town(database, keys_dir, home)
         try:
             for service in SERVICES:
@@ -242,12 +62,16 @@ def load_into(database: TestDatabase, keys_dir: Path, home: Path) -> bool:
 
 
 def counts(database: TestDatabase) -> dict[str, int]:
-    """How many rows each table of the identity and orders services has; of photos, those that belong to a case."""
-    tables = column(
-        database, "SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ('identity', 'orders')"
-    )
+    """How many rows each table of the services has; of photos, those that belong to a case."""
+    schemas = ", ".join(f"'{service}'" for service in SERVICES)
+    tables = column(database, f"SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname IN ({schemas})")
     conditions = {"orders.photo": "WHERE order_id IS NOT NULL"}
-    return {table: column(database, f"SELECT count(*) FROM {table} {conditions.get(table, '')}")[0] for table in tables}
+    with psycopg.connect(database.admin_url) as connection:
+        return {
+            table: rows
+            for table in tables
+            for (rows,) in connection.execute(f"SELECT count(*) FROM {table} {conditions.get(table, '')}")
+        }
 
 
 def column(database: TestDatabase, query: str) -> list[Any]:
@@ -264,6 +88,10 @@ def test_all_of_the_town_is_there(loaded: TestDatabase) -> None:
     assert there["identity.post"] == sum(len(who.roles) for who in town.STAFF.values())
     assert there["orders.place"] == there["orders.qr_code"] == len(town.PLACES)
     assert there["orders.work_order"] == there["orders.report"] == len(town.STORIES)
+    assert there["events.activity"] == len(town.ACTIVITIES)
+    assert there["points.merchant"] == there["points.merchant_key"] == len(town.MERCHANTS) == 6
+    assert there["points.merchant_store"] == sum(len(merchant.stores) for merchant in town.MERCHANTS.values())
+    assert there["points.reward"] == len(town.REWARDS)
 
 
 def test_loading_it_again_adds_nothing(loaded: TestDatabase, keys_dir: Path, home: Path) -> None:
@@ -290,15 +118,20 @@ def test_a_load_that_was_cut_off_anywhere_is_completed_by_the_next(
         monkeypatch.setattr(module, name, limited)
 
     for count, module, name in (
-        (20, people_actions, "record_person"),
+        (20, people_actions, "record_household"),
         (30, place_actions, "issue_qr_code"),
         (12, order_actions, "claim_order"),
+        (40, signup_actions, "sign_up"),
+        (5, reward_actions, "record_reward"),
     ):
         cut_off_after(count, module, name)
         with pytest.raises(CutOff):
             load_into(database, keys_dir, home)
         monkeypatch.undo()
-    assert 0 < len(column(database, "SELECT id FROM orders.work_order")) < len(town.STORIES)
+        if name == "claim_order":
+            assert 0 < len(column(database, "SELECT id FROM orders.work_order")) < len(town.STORIES)
+        if name == "sign_up":
+            assert 0 < len(column(database, "SELECT id FROM events.activity")) < len(town.ACTIVITIES)
 
     assert load_into(database, keys_dir, home)
     assert counts(database) == counts(loaded)
@@ -326,9 +159,10 @@ def test_the_newest_order_comes_last_in_the_order_of_ids(loaded: TestDatabase) -
 def test_nobodys_name_or_phone_lies_open_in_the_database(loaded: TestDatabase) -> None:
     private = [person.name for person in town.PEOPLE.values()]
     private += [person.phone for person in town.PEOPLE.values() if person.phone]
+    private += [str(born) for person in town.PEOPLE.values() if (born := person.born_on(clock.today()))]
     private += [value.encode().hex() for value in private]  # as COPY writes bytes
     with psycopg.connect(loaded.admin_url) as connection:
-        for schema in ("identity", "orders"):
+        for schema in SERVICES:
             for (table,) in connection.execute(
                 "SELECT tablename FROM pg_tables WHERE schemaname = %s", [schema]
             ).fetchall():
@@ -350,20 +184,167 @@ async def test_everybody_listed_is_found_by_their_phone_with_the_roles_listed(de
             assert (await actor(session, person.id)).roles == expected
 
 
-async def test_the_past_earns_its_points_once_the_services_run_and_no_message_is_refused(demo_town: Town) -> None:
-    units = column(demo_town.database, "SELECT (unit.*)::text FROM orders.unit ORDER BY id")
-    await demo_town.deliver()
-    assert column(demo_town.database, "SELECT (unit.*)::text FROM orders.unit ORDER BY id") == units
-    for service in ("identity", "orders"):
-        assert set(column(demo_town.database, f"SELECT state FROM {service}.delivery")) == {"sent"}
-    earned = dict(
-        zip(
-            column(demo_town.database, "SELECT owner_id FROM points.account WHERE ledger = 'staff' ORDER BY id"),
-            column(demo_town.database, "SELECT balance FROM points.account WHERE ledger = 'staff' ORDER BY id"),
-            strict=True,
+# Families, activities, merchants --------------------------------------------------------------------------------------
+
+
+def test_a_town_from_before_there_were_activities_gains_what_is_new(
+    loaded: TestDatabase, keys_dir: Path, home: Path
+) -> None:
+    with copy_of(loaded) as database:
+        forget_what_is_new(database)
+        assert load_into(database, keys_dir, home)
+        assert not load_into(database, keys_dir, home)
+        before, after = counts(loaded), counts(database)
+        assert column(database, BIRTHS) == column(loaded, BIRTHS)
+    messages = {"identity.message", "identity.delivery"}  # a household is told of again
+    assert {table for table in before if before[table] != after[table]} <= messages
+
+
+def forget_what_is_new(database: TestDatabase) -> None:
+    """Make it the town that an earlier version loaded: people, places and orders, and two merchants."""
+    later = [merchant.id for key, merchant in town.MERCHANTS.items() if key not in ("bakery", "books")]
+    with psycopg.connect(database.admin_url) as connection:
+        connection.execute(
+            "TRUNCATE identity.consent, identity.guardianship, points.reward, points.merchant, events.activity,"
+            " events.activity_change, events.household, events.message, events.delivery CASCADE"
         )
-    )
+        connection.execute("UPDATE identity.person SET birth_sealed = NULL")
+        connection.execute("UPDATE identity.household SET version = 1")
+        gone = connection.execute(
+            "DELETE FROM identity.post WHERE organisation_id = ANY(%s) RETURNING person_id", [later]
+        ).fetchall()
+        connection.execute("DELETE FROM identity.person WHERE id = ANY(%s)", [[row[0] for row in gone]])
+        connection.execute("DELETE FROM identity.organisation WHERE id = ANY(%s)", [later])
+        connection.execute("DELETE FROM orders.unit WHERE id = ANY(%s)", [later])
+
+
+def test_what_a_family_took_back_is_not_given_in_its_name_again(
+    loaded: TestDatabase, keys_dir: Path, home: Path
+) -> None:
+    with copy_of(loaded) as database:
+        with psycopg.connect(database.admin_url) as connection:
+            connection.execute("UPDATE identity.consent SET ended_at = now(), ended_because = 'withdrawn'")
+            connection.execute("UPDATE identity.guardianship SET ended_at = now()")
+        assert not load_into(database, keys_dir, home)
+        assert column(database, "SELECT id FROM identity.consent WHERE ended_at IS NULL") == []
+
+
+def test_children_have_guardians_and_nearly_all_may_take_part(loaded: TestDatabase) -> None:
+    members = [member for household in describe()["households"] for member in household["members"]]
+    guardians = column(loaded, "SELECT guardian_id::text || child_id::text FROM identity.guardianship")
+    assert set(guardians) == {member["id"] + child for member in members for child in member["guardian_of"]}
+    for purpose, children in (
+        ("child_record", {member["id"] for member in members if member["child"]}),
+        ("activities", {member["id"] for member in members if member["consented"]}),
+    ):
+        consents = f"SELECT child_id::text FROM identity.consent WHERE purpose = '{purpose}' AND ended_at IS NULL"
+        assert set(column(loaded, consents)) == children
+
+
+def test_activities_are_in_the_states_that_are_told(loaded: TestDatabase) -> None:
+    told = {(activity["id"], activity["state"], activity["category"]) for activity in describe()["activities"]}
+    with psycopg.connect(loaded.admin_url) as connection:
+        assert set(connection.execute("SELECT id::text, state, category FROM events.activity")) == told
+
+
+def test_one_activity_is_full_and_for_another_families_wait(loaded: TestDatabase) -> None:
+    waiting = "SELECT count(*) FROM events.signup WHERE activity_id = activity.id AND state = 'waitlisted'"
+    with psycopg.connect(loaded.admin_url) as connection:
+        rows = connection.execute(
+            f"SELECT capacity - taken, ({waiting}) FROM events.activity WHERE state = 'open'"
+        ).fetchall()
+    assert Counter((free > 0, waiting > 0) for free, waiting in rows) == {
+        (True, False): 4,
+        (False, False): 1,
+        (False, True): 1,
+    }
+
+
+def test_nobody_verified_their_own_household(loaded: TestDatabase) -> None:
+    own = town.HOUSEHOLDS["family-33"]
+    with psycopg.connect(loaded.admin_url) as connection:
+        rows = connection.execute(
+            "SELECT attendance.state, why FROM events.attendance JOIN events.activity ON activity.id = activity_id"
+            " WHERE household_id = %s AND activity_id = %s",
+            [own.id, town.ACTIVITIES["fire-drill"].id],
+        ).fetchall()
+    assert rows == [("in_review", "own_household")] * 2
+
+
+def test_merchants_are_known_by_the_keys_that_are_told(loaded: TestDatabase, home: Path) -> None:
+    keys = merchant_keys(home, [merchant.mchid for merchant in town.MERCHANTS.values()])
+    with psycopg.connect(loaded.admin_url) as connection:
+        known = connection.execute(
+            "SELECT mchid, serial_no, public_key FROM points.merchant JOIN points.merchant_key ON merchant_id = id"
+            " WHERE not_before <= now() AND now() < not_after AND revoked_at IS NULL AND NOT sandbox"
+        ).fetchall()
+    assert sorted(known) == sorted((key.mchid, key.serial_no, key.public_key) for key in keys.values())
+
+
+def test_who_loses_the_keys_gets_new_ones_however_often(loaded: TestDatabase, keys_dir: Path, tmp_path: Path) -> None:
+    mchids = [merchant.mchid for merchant in town.MERCHANTS.values()]
+    with copy_of(loaded) as database:
+        for number in range(2):
+            home = tmp_path / str(number)
+            assert load_into(database, keys_dir, home)
+            known = column(database, "SELECT serial_no FROM points.merchant_key WHERE revoked_at IS NULL")
+            assert set(known) >= {key.serial_no for key in merchant_keys(home, mchids).values()}
+
+
+# Once the services run ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def awake(loaded: TestDatabase, keys_dir: Path, home: Path) -> Iterator[TestDatabase]:
+    """The town once every message has been delivered."""
+
+    async def deliver(database: TestDatabase) -> None:
+        running = Town(database, keys_dir, home)
+        try:
+            for service in SERVICES:
+                await running.start(service)
+            await running.deliver()
+        finally:
+            await running.close()
+
+    with copy_of(loaded) as database:
+        asyncio.run(deliver(database))
+        yield database
+
+
+def held(database: TestDatabase, ledger: str) -> dict[UUID, int]:
+    """What is in the wallets of a ledger, by their owners."""
+    with psycopg.connect(database.admin_url) as connection:
+        query = "SELECT owner_id, balance FROM points.account WHERE ledger = %s AND purpose = 'wallet'"
+        return dict(connection.execute(query, [ledger]).fetchall())
+
+
+def test_no_message_is_refused(awake: TestDatabase) -> None:
+    for service in ("identity", "orders", "events"):
+        assert set(column(awake, f"SELECT state FROM {service}.delivery")) == {"sent"}
+
+
+def test_what_is_told_of_organisations_and_households_is_what_was_loaded(
+    loaded: TestDatabase, awake: TestDatabase
+) -> None:
+    for table in ("orders.unit", "events.household", "events.member", "events.signup"):
+        rows = f"SELECT (own.*)::text FROM {table} AS own ORDER BY 1"
+        assert column(awake, rows) == column(loaded, rows), table
+
+
+def test_handlers_hold_what_their_orders_earned(awake: TestDatabase) -> None:
+    earned = held(awake, "staff")
     # Handed over: the first claim counts no more; who took it on has all 35. The first has claimed another (2), and
     # one that was closed as fairly satisfactory, met on site (15).
     assert earned[town.PEOPLE["wangshu/handler/3"].id] == 35
     assert earned[town.PEOPLE["wangshu/handler/4"].id] == 17
+
+
+def test_every_family_can_afford_the_cheapest_reward(awake: TestDatabase) -> None:
+    wallets = held(awake, "civic")
+    [cheapest] = column(awake, "SELECT min(cost) FROM points.reward WHERE starts_at <= now() AND now() < ends_at")
+    families = [household for household in town.HOUSEHOLDS.values() if household.children]
+    assert all(wallets.get(family.id, 0) >= cheapest for family in families)
+    assert wallets[town.HOUSEHOLDS["family-03"].id] == 24, "one adult, two hours: the child had no consent to come"
+    assert town.HOUSEHOLDS["alone-03"].id not in wallets, "who never came"
+    assert len(set(wallets.values())) > 5

@@ -12,6 +12,7 @@ from chassis.core.keys import (
     KeysMissing,
     create_key_files,
     read_data_keys,
+    read_key_file,
     read_signing_key,
     read_signing_keys,
     read_trusted,
@@ -60,6 +61,22 @@ def test_where_the_private_keys_lie_elsewhere_the_public_ones_are_kept(tmp_path:
     (tmp_path / "trusted.json").unlink()
     assert make(tmp_path) == ["trusted.json"]
     assert {name: key.as_dict(private=False) for name, key in read_trusted(tmp_path).items()} == trusted
+
+
+def test_a_file_of_a_services_own_is_made_once_and_lies_with_the_others(tmp_path: Path) -> None:
+    made: list[str] = []
+
+    def content() -> str:
+        made.append("once")
+        return '{"key": "k"}'
+
+    for _ in range(2):
+        create_key_files(tmp_path, processes=PROCESSES, data_services=[], further={"own.json": content})
+    assert made == ["once"]
+    assert read_key_file(tmp_path / "own.json") == {"key": "k"}
+    assert (tmp_path / "own.json").stat().st_mode & 0o777 == 0o600
+    with pytest.raises(KeysMissing, match=r"other\.json"):
+        read_key_file(tmp_path / "other.json")
 
 
 def test_nobody_else_can_read_them(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 from fastapi import File, Form, HTTPException, Path, Query, UploadFile
 from pydantic import Field
 
+from chassis.core.client import CallRefused
 from chassis.core.errors import FieldError, Invalid, TooManyRequests
 from chassis.core.schema import In, Page, Phone, Text
 from chassis.web.deps import SessionDep
@@ -91,6 +92,8 @@ async def fail(how: str, session: SessionDep) -> None:
         raise Invalid("two things", fields=[FieldError("body.a", "is wrong"), FieldError("body.b", "is worse")])
     if how == "teapot":
         raise HTTPException(418, "short and stout")
+    if how == "behind":
+        raise CallRefused("points", 409, "secret_code", "secret words", (FieldError("body.secret", "is wrong"),))
     raise RuntimeError("secret words of the inside")
 
 
@@ -346,6 +349,16 @@ async def test_a_refusal_says_what_and_which_fields_and_when_to_come_again(clien
     fields = problem(await client.post("/api/sender/fail/fields"), 422, "invalid")["errors"]
     assert fields == [{"name": "body.a", "reason": "is wrong"}, {"name": "body.b", "reason": "is worse"}]
     assert problem(await client.post("/api/sender/fail/teapot"), 418, "i'm_a_teapot")["detail"] == "short and stout"
+
+
+async def test_what_another_service_refuses_us_is_not_told_as_if_the_caller_had_asked_it(
+    client: httpx2.AsyncClient,
+) -> None:
+    for _ in range(2):  # and it is not kept under the key: once the two understand each other, it goes through
+        answer = await client.post("/api/sender/fail/behind", headers={"Idempotency-Key": "behind"})
+        body = problem(answer, 502, "bad_gateway")
+        assert (body["detail"], body["errors"]) == ("", [])
+        assert "Idempotency-Hit" not in answer.headers
 
 
 async def test_a_fault_of_ours_tells_nothing(client: httpx2.AsyncClient) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import socket
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -19,9 +19,14 @@ from chassis.core.runtime import JWKS_PATH
 from chassis.core.tokens import ServiceTokens, encode_access_token
 from gateway.settings import GatewaySettings
 
+Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
+
 
 class StandIn:
-    """Answers as a service would, and remembers what it was asked. One instance stands for one service."""
+    """Answers as a service would, and remembers what it was asked. One instance stands for one service.
+
+    `pages` are a test's own answers, by path.
+    """
 
     def __init__(self, name: str, signing_key: OKPKey) -> None:
         self.name = name
@@ -31,6 +36,7 @@ class StandIn:
     def forget(self) -> None:
         """Be as new."""
         self.seen: list[Scope] = []
+        self.pages: dict[str, Handler] = {}
         self.ready = True
         self.openapi: Any = {"paths": {}}
         self.got_bytes = 0
@@ -52,7 +58,7 @@ class StandIn:
             await self._own(scope["path"], send)
             return
         self.seen.append(scope)
-        handler = getattr(self, f"on_{page}", self.on_echo)
+        handler = self.pages.get(scope["path"], getattr(self, f"on_{page}", self.on_echo))
         self.entered.set()
         try:
             await handler(scope, receive, send)

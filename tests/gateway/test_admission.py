@@ -7,8 +7,8 @@ import pytest
 import time_machine
 
 from chassis.core import keys
+from chassis.core.limits import LoopStorage
 from chassis.core.tokens import encode_access_token
-from gateway.limits import LoopStorage
 from tests.gateway.conftest import OpenGate
 from tests.gateway.standin import Gate
 from tests.town import actor

@@ -59,6 +59,7 @@ async def test_readyz_names_the_service_that_is_not_ready(open_gate: OpenGate) -
             "services": {
                 "identity": {"status": "ok", "database": "ok"},
                 "orders": {"status": "unavailable", "database": "unavailable"},
+                "events": {"status": "ok", "database": "ok"},
                 "points": {"status": "unavailable", "database": "unknown"},
             },
         }
@@ -67,7 +68,7 @@ async def test_readyz_names_the_service_that_is_not_ready(open_gate: OpenGate) -
 async def test_readyz_is_well_when_everything_is(open_gate: OpenGate) -> None:
     async with open_gate() as gate:
         answer = await gate.client.get("/readyz")
-        assert (answer.status_code, answer.json()["status"], len(answer.json()["services"])) == (200, "ok", 3)
+        assert (answer.status_code, answer.json()["status"], len(answer.json()["services"])) == (200, "ok", 4)
 
 
 async def test_metrics_count_by_service_and_outcome_and_never_by_path(open_gate: OpenGate) -> None:

@@ -6,8 +6,9 @@ import pytest
 
 from services.identity.organisations import rules
 from services.identity.organisations.errors import OrganisationFixed, OrganisationMisplaced, PostElsewhere
-from services.identity.organisations.tables import Organisation, Post
-from services.identity.terms import Level, OrganisationKind
+from services.identity.organisations.tables import Organisation
+from services.identity.organisations.terms import NewPost
+from services.identity.terms import Level, OrganisationKind, Role
 
 
 def organisation(kind: OrganisationKind, level: Level) -> Organisation:
@@ -66,7 +67,11 @@ def test_a_remit_is_told_in_one_order() -> None:
 
 
 def test_nobody_holds_posts_in_two_organisations() -> None:
-    post = Post(person_id=uuid4(), organisation_id=OFFICE.id, role="handler")
-    rules.check_one_organisation([post], OFFICE.id)
-    with pytest.raises(PostElsewhere):
-        rules.check_one_organisation([post], SECTION.id)
+    person = uuid4()
+    handler, patrol = (NewPost(person, OFFICE.id, role) for role in (Role.HANDLER, Role.PATROL))
+    elsewhere = NewPost(person, SECTION.id, Role.HANDLER)
+    rules.check_one_organisation([handler, patrol], {person: OFFICE.id})
+    rules.check_one_organisation([handler, NewPost(uuid4(), SECTION.id, Role.HANDLER)], {})
+    for posts, present in (([elsewhere], {person: OFFICE.id}), ([handler, elsewhere], {})):
+        with pytest.raises(PostElsewhere):
+            rules.check_one_organisation(posts, present)

@@ -1,6 +1,7 @@
 """People and households: who is who, who belongs together, and who may ask."""
 
 import asyncio
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,6 +13,7 @@ from chassis.core.keys import read_signing_key, read_trusted
 from chassis.core.tokens import ServiceTokens
 from services.identity.people import actions
 from services.identity.people.errors import ChildWithPhone, InAnotherHousehold, PersonNotFound, PhoneTaken
+from services.identity.people.terms import PersonRecord
 from services.identity.signin.terms import PRIVACY_NOTICE_VERSION
 from services.identity.terms import Level, OrganisationKind, Role
 from tests.identity.service import OTHER_PHONE, PHONE, Identity
@@ -37,7 +39,9 @@ async def test_a_new_resident_has_a_household_of_one_and_can_say_their_name(iden
     tokens = (await identity.post("/tokens", body | {"name": " 王小明😀 "})).json()
     me = (await identity.get("/me", token=tokens["access_token"])).json()
     assert (me["name"], me["roles"], me["organisation"]) == ("王小明😀", ["resident"], None)
-    assert me["household"]["members"] == [{"id": me["id"], "name": "王小明😀", "child": False}]
+    assert [(who["id"], who["name"], who["child"]) for who in me["household"]["members"]] == [
+        (me["id"], "王小明😀", False)
+    ]
 
 
 async def test_a_new_resident_who_says_no_name_can_still_be_addressed(identity: Identity) -> None:
@@ -78,12 +82,14 @@ async def test_a_family_sees_its_own_members_by_name_and_no_one_else(identity: I
     household = await identity.record_household(father, child)
     await identity.record_household(await identity.record_person("钱多多", OTHER_PHONE))
     me = (await identity.get("/me", token=(await identity.sign_in())["access_token"])).json()
+    nothing: dict[str, Any] = {"birth_date": None, "guardian_ids": [], "consents": []}
     assert me["household"] == {
         "id": str(household),
         "members": [
-            {"id": str(father), "name": "赵建国", "child": False},
-            {"id": str(child), "name": "赵小宝", "child": True},
+            {"id": str(father), "name": "赵建国", "child": False} | nothing,
+            {"id": str(child), "name": "赵小宝", "child": True} | nothing,
         ],
+        "invitations": [],
     }
 
 
@@ -122,6 +128,17 @@ async def test_a_phone_belongs_to_one_person_and_never_to_a_child(identity: Iden
         await identity.record_person("周二", PHONE)
     with pytest.raises(ChildWithPhone):
         await identity.record_person("周小三", OTHER_PHONE, child=True)
+
+
+async def test_people_recorded_together_share_no_phone_and_are_recorded_all_or_none(identity: Identity) -> None:
+    async with identity.db.transaction() as session:
+        with pytest.raises(PhoneTaken):
+            await actions.record_people(
+                session,
+                identity.vault,
+                [PersonRecord(new_id(), "周一", PHONE), PersonRecord(new_id(), "周二", PHONE)],
+            )
+        assert await session.scalar(text("SELECT count(*) FROM person")) == 0
 
 
 async def test_nobody_belongs_to_two_households(identity: Identity) -> None:

@@ -168,7 +168,9 @@ async def test_a_deleted_person_is_signed_out(identity: Identity) -> None:
     tokens = await identity.sign_in()
     async with identity.db.transaction() as session:
         await session.execute(
-            text("UPDATE person SET state = 'deleted', phone_sealed = NULL, phone_fingerprint = NULL")
+            text(
+                "UPDATE person SET state = 'deleted', name_sealed = NULL, phone_sealed = NULL, phone_fingerprint = NULL"
+            )
         )
     assert await refresh(identity, tokens["refresh_token"]) == (401, "refresh_invalid")
     gone = await identity.get("/me", token=tokens["access_token"])

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.journeys.running import Running, all_in_one, separate_processes
+from tests.journeys.running import ROOT, Running, all_in_one, separate_processes
 
 WAYS: dict[str, Callable[[Path, Path], AbstractContextManager[Running]]] = {
     "all-in-one": all_in_one,
@@ -19,11 +19,15 @@ WAYS: dict[str, Callable[[Path, Path], AbstractContextManager[Running]]] = {
 def running(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fast_folder: Path
 ) -> Iterator[Running]:
-    """An installation with the demo town; or, with TEST_JOURNEY_URL, the one that runs there already."""
+    """An installation with the demo town; or, with TEST_JOURNEY_URL, the one that runs there already.
+
+    The home folder of that one, with its merchants' keys, is TEST_JOURNEY_HOME, or that of `make run`.
+    """
     if url := os.environ.get("TEST_JOURNEY_URL"):
         if request.param != "all-in-one":
             pytest.skip("TEST_JOURNEY_URL names one server, and that is tried")
-        yield Running(url, tmp_path_factory.mktemp("home"), [], one_process=True)
+        home = Path(os.environ.get("TEST_JOURNEY_HOME", ROOT / ".beiyuan"))
+        yield Running(url, home, [], one_process=True)
         return
     logs = tmp_path_factory.mktemp(request.param)
     with WAYS[request.param](fast_folder / f"家 {request.param}", logs) as installation:

@@ -7,10 +7,10 @@ from uuid import UUID
 import pytest
 from sqlalchemy import select, text
 
+from chassis.core.addresses import network_of
 from chassis.core.crypto import token_hash
 from services.orders.intake.queries import open_sealed
 from services.orders.intake.tables import Addition, Report
-from services.orders.limits import network_of
 from services.orders.places import actions as places
 from services.orders.terms import PlaceKind
 from tests.orders.neighbourhood import Neighbourhood, at, new_device, new_phone

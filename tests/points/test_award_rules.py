@@ -5,12 +5,14 @@ from typing import Any
 from uuid import uuid4
 
 import pytest
+from pydantic import ValidationError
 
 from chassis.core.beijing import BEIJING
 from services.points.awards import rules
-from services.points.awards.schemas import OrderClaimed, OrderClosed, OrderMet
+from services.points.awards.rules import Merit
+from services.points.awards.schemas import AttendanceVerified, OrderClaimed, OrderClosed, OrderMet
 from services.points.awards.tables import RuleVersion
-from services.points.awards.terms import Period, RuleCode
+from services.points.awards.terms import CapScope, Period, RuleCode, Unit
 from services.points.terms import LedgerName, OwnerKind
 
 NOON = datetime(2026, 3, 2, 4, tzinfo=UTC)
@@ -63,15 +65,24 @@ def claimed(in_time: bool) -> OrderClaimed:
     )
 
 
-def version(number: int, effective_from: datetime, *, points: int = 2, cap_points: int | None = None) -> RuleVersion:
+def version(
+    number: int,
+    effective_from: datetime,
+    *,
+    points: int = 2,
+    unit: Unit = Unit.FACT,
+    cap_points: int | None = None,
+) -> RuleVersion:
     return RuleVersion(
         code=RuleCode.REPORT_ACCEPTED,
         version=number,
         ledger=LedgerName.CIVIC,
         owner_kind=OwnerKind.HOUSEHOLD,
         points=points,
+        unit=unit,
         cap_points=cap_points,
         cap_period=Period.MONTH if cap_points else None,
+        cap_scope=CapScope.OWNER if cap_points else None,
         effective_from=effective_from,
         approved_at=effective_from,
     )
@@ -144,10 +155,50 @@ def test_a_month_is_beijings_month() -> None:
     assert (start, end) == (datetime(2026, 12, 1, tzinfo=BEIJING), datetime(2027, 1, 1, tzinfo=BEIJING))
 
 
+def verified(minutes: int) -> AttendanceVerified:
+    return AttendanceVerified(
+        verification_id=uuid4(),
+        attendance_id=uuid4(),
+        activity_id=uuid4(),
+        activity_title="陪老人包饺子",
+        person_id=uuid4(),
+        household_id=uuid4(),
+        minutes=minutes,
+        occurred_at=NOON,
+    )
+
+
+def test_verified_hours_are_credited_to_who_took_part_and_their_household() -> None:
+    fact = verified(45)
+    [merit] = rules.merits(fact)
+    assert merit == Merit(RuleCode.VOLUNTEER_HOUR, fact.person_id, fact.household_id, None, None, 45)
+    assert rules.merits(verified(0)) == []
+
+
+@pytest.mark.parametrize("minutes", [-15, 1, 10, 44, 367 * 24 * 60])
+def test_hours_that_are_not_whole_quarters_are_not_taken(minutes: int) -> None:
+    with pytest.raises(ValidationError, match="minutes"):
+        verified(minutes)
+
+
+@pytest.mark.parametrize("minutes", range(0, 1455, 15))
+def test_twelve_points_an_hour_are_three_a_quarter(minutes: int) -> None:
+    hourly, merit = version(1, NOON, points=12, unit=Unit.HOUR), Merit(RuleCode.VOLUNTEER_HOUR, minutes=minutes)
+    assert rules.points_due(hourly, merit) == minutes // 15 * 3
+    assert rules.points_due(version(1, NOON, points=12), merit) == 12
+
+
+def test_a_day_is_beijings_day() -> None:
+    start, end = rules.period_of(Period.DAY, datetime(2026, 12, 31, 16, 0, tzinfo=UTC))
+    assert (start, end) == (datetime(2027, 1, 1, tzinfo=BEIJING), datetime(2027, 1, 2, tzinfo=BEIJING))
+    start, end = rules.period_of(Period.DAY, datetime(2026, 12, 31, 15, 59, 59, 999999, tzinfo=UTC))
+    assert (start, end) == (datetime(2026, 12, 31, tzinfo=BEIJING), datetime(2027, 1, 1, tzinfo=BEIJING))
+
+
 @pytest.mark.parametrize(("used", "granted"), [(0, 2), (8, 2), (9, 1), (10, 0), (12, 0)])
 def test_a_cap_leaves_what_is_left_of_it(used: int, granted: int) -> None:
-    assert rules.grant(version(1, NOON, cap_points=10), used) == granted
+    assert rules.grant(version(1, NOON, cap_points=10), 2, used) == granted
 
 
 def test_a_rule_without_a_cap_always_gives_the_whole() -> None:
-    assert rules.grant(version(1, NOON), 10_000) == 2
+    assert rules.grant(version(1, NOON), 2, 10_000) == 2

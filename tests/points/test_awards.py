@@ -1,4 +1,4 @@
-"""Facts of orders arrive as messages; the points that they earn arrive once."""
+"""Facts of orders arrive as messages; the points that they earn arrive once. (Those of hours: test_hours.py.)"""
 
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -149,7 +149,7 @@ async def test_facts_are_kept_whole_in_the_order_of_their_acceptance(points: Poi
     story = [message.again(added_later=True) for message in Order().handled(new_id())]
     await points.tell(*story)
     async with points.db.transaction() as session:
-        mine = select(Fact).where(Fact.order_id == story[0].order_id).order_by(Fact.position)
+        mine = select(Fact).where(Fact.subject_id == story[0].subject_id).order_by(Fact.position)
         facts = (await session.scalars(mine)).all()
     assert [fact.type for fact in facts] == [message.type for message in story]
     assert all(fact.data["added_later"] is True and fact.occurred_at == NOON for fact in facts)
@@ -221,9 +221,9 @@ def add_version(points: Points, code: str, version: int, gives: int, effective_f
     """As an administrator will: a further version of a rule, otherwise like the first."""
     with psycopg.connect(points.town.database.admin_url) as admin:
         admin.execute(
-            """INSERT INTO points.rule_version (code, version, ledger, owner_kind, points, cap_points, cap_period,
-                   name, name_zh, approved_at, effective_from)
-               SELECT code, %s, ledger, owner_kind, %s, cap_points, cap_period, name, name_zh, %s, %s
+            """INSERT INTO points.rule_version (code, version, ledger, owner_kind, points, unit, cap_points, cap_period,
+                   cap_scope, name, name_zh, approved_at, effective_from)
+               SELECT code, %s, ledger, owner_kind, %s, unit, cap_points, cap_period, cap_scope, name, name_zh, %s, %s
                FROM points.rule_version WHERE code = %s AND version = 1""",
             (version, gives, effective_from, effective_from, code),
         )
@@ -261,8 +261,9 @@ def test_no_version_takes_effect_before_its_approval(points: Points) -> None:
         pytest.raises(psycopg.errors.CheckViolation, match="ck_rule_version_approved_before_effective"),
     ):
         admin.execute(
-            "INSERT INTO points.rule_version VALUES"
-            " ('order.meet', 2, 'staff', 'person', 5, NULL, NULL, 'x', 'x', '2026-01-02+08', '2026-01-01+08')"
+            "INSERT INTO points.rule_version"
+            " (code, version, ledger, owner_kind, points, unit, name, name_zh, approved_at, effective_from)"
+            " VALUES ('order.meet', 2, 'staff', 'person', 5, 'fact', 'x', 'x', '2026-01-02+08', '2026-01-01+08')"
         )
 
 
@@ -286,7 +287,7 @@ async def test_a_withdrawn_award_frees_the_cap_but_never_tops_up_those_cut_befor
     first = reports[0]
     async with points.db.transaction() as session:
         withdrawal = ClosureWithdrawn(
-            order_id=first.order_id, closure_id=UUID(first.data["closure_id"]), occurred_at=NOON
+            order_id=first.subject_id, closure_id=UUID(first.data["closure_id"]), occurred_at=NOON
         )
         await actions.accept(session, withdrawal)
     assert await points.household_balance(household) == 8, "the sixth stays cut"
@@ -311,7 +312,7 @@ async def test_an_award_records_to_whom_it_is_credited(points: Points) -> None:
         order.closed(handler, reporter_id=reporter, reporter_household_id=household),
     )
     async with points.db.transaction() as session:
-        awards = (await session.scalars(select(Award).where(Award.order_id == order.id))).all()
+        awards = (await session.scalars(select(Award).where(Award.subject_id == order.id))).all()
     staff = (handler, None, order.unit_id, order.community)
     assert {
         award.rule_code: (award.person_id, award.household_id, award.unit_id, award.community_id) for award in awards

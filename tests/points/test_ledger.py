@@ -53,7 +53,7 @@ async def test_the_service_itself_cannot_change_or_delete_what_was_written(
     points: Points, table: str, change: str
 ) -> None:
     await points.tell(*Order().handled(new_id()))
-    column = {"transfer": "amount", "entry": "amount", "fact": "order_number", "rule_version": "points"}[table]
+    column = {"transfer": "amount", "entry": "amount", "fact": "subject_label", "rule_version": "points"}[table]
     statement = change.format(table, column, column)
     with pytest.raises(ProgrammingError, match="permission denied"):
         async with points.db.transaction() as session:

@@ -14,22 +14,10 @@ from tests.points.conftest import Points
 from tests.points.facts import Order, Told
 
 
-async def deliver(points: Points, *told: Told) -> None:
-    """As the relay does: again what failed or was deferred, until all is accepted."""
-    waiting = list(told)
-    for _ in range(20):
-        outcomes = await points.send(*waiting)
-        assert "refused" not in outcomes
-        waiting = [message for message, outcome in zip(waiting, outcomes, strict=True) if outcome != "accepted"]
-        if not waiting:
-            return
-    raise AssertionError(f"{len(waiting)} messages were never accepted")
-
-
 async def test_the_same_batch_delivered_ten_times_at_once_pays_once(points: Points) -> None:
     handlers = [new_id() for _ in range(4)]
     batch = [message for handler in handlers for message in Order().handled(handler)]
-    await asyncio.gather(*[deliver(points, *batch) for _ in range(10)])
+    await asyncio.gather(*[points.deliver(*batch) for _ in range(10)])
     assert await points.balances(handlers) == dict.fromkeys(handlers, 35)
     await points.check()
 
@@ -37,7 +25,7 @@ async def test_the_same_batch_delivered_ten_times_at_once_pays_once(points: Poin
 async def test_the_same_facts_in_different_messages_at_once_pay_once(points: Points) -> None:
     handler = new_id()
     story = Order().handled(handler)
-    await asyncio.gather(*[deliver(points, *[message.again() for message in story]) for _ in range(8)])
+    await asyncio.gather(*[points.deliver(*[message.again() for message in story]) for _ in range(8)])
     assert await points.balance(handler) == 35
     await points.check()
 
@@ -51,7 +39,7 @@ async def test_different_orders_racing_for_one_account_lose_no_point(points: Poi
         ]
         for _ in range(12)
     ]
-    await asyncio.gather(*[deliver(points, *story) for story in stories])
+    await asyncio.gather(*[points.deliver(*story) for story in stories])
     assert await points.balance(handler) == 12 * 35
     assert await points.household_balance(household) == 10, "the cap holds in a race too"
     await points.check()
@@ -61,7 +49,7 @@ async def test_batches_in_opposite_order_do_not_block_one_another_for_good(point
     handlers = [new_id() for _ in range(3)]
     stories = [Order().handled(handler) for handler in handlers]
     orders = list(itertools.permutations(stories))
-    await asyncio.gather(*[deliver(points, *itertools.chain.from_iterable(order)) for order in orders])
+    await asyncio.gather(*[points.deliver(*itertools.chain.from_iterable(order)) for order in orders])
     assert await points.balances(handlers) == dict.fromkeys(handlers, 35)
     await points.check()
 
@@ -71,7 +59,7 @@ async def test_a_claim_and_its_release_racing_leave_the_points_with_the_next_cla
         order, first, second = Order(), new_id(), new_id()
         claim = order.claimed(first)
         await asyncio.gather(
-            deliver(points, claim), deliver(points, order.released(claim)), deliver(points, order.claimed(second))
+            points.deliver(claim), points.deliver(order.released(claim)), points.deliver(order.claimed(second))
         )
         assert await points.balances([first, second]) == {first: 0, second: 2}
     await points.check()
@@ -123,6 +111,6 @@ async def test_a_receiver_that_dies_before_it_answers_is_told_again_and_pays_onc
         await asyncio.sleep(0.005)  # in the middle of it, or before, or after: all must come to the same
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-        await deliver(points, *batch)
+        await points.deliver(*batch)
     assert await points.balance(handler) == 5 * 35
     await points.check()

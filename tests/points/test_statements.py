@@ -195,13 +195,14 @@ async def test_nothing_is_shown_to_whoever_is_not_signed_in(points: Points, path
 
 async def test_the_rules_say_what_earns_what(points: Points) -> None:
     page = (await get(points, "/api/points/rules", actor("resident"))).json()
-    told = {item["code"]: (item["ledger"], item["points"], item["cap"]) for item in page["items"]}
+    told = {item["code"]: (item["ledger"], item["points"], item["unit"], item["cap"]) for item in page["items"]}
     assert told == {
-        "order.base": ("staff", 10, None),
-        "order.claim": ("staff", 2, None),
-        "order.double_yes": ("staff", 20, None),
-        "order.meet": ("staff", 3, None),
-        "report.accepted": ("civic", 2, {"points": 10, "period": "month"}),
+        "order.base": ("staff", 10, "fact", None),
+        "order.claim": ("staff", 2, "fact", None),
+        "order.double_yes": ("staff", 20, "fact", None),
+        "order.meet": ("staff", 3, "fact", None),
+        "report.accepted": ("civic", 2, "fact", {"points": 10, "period": "month", "scope": "owner"}),
+        "volunteer.hour": ("civic", 12, "hour", {"points": 48, "period": "day", "scope": "person"}),
     }
     assert {item["version"] for item in page["items"]} == {1}
 
@@ -215,7 +216,7 @@ async def test_the_rules_in_pages_are_all_the_rules(points: Points) -> None:
         codes += [item["code"] for item in page["items"]]
         if (cursor := page["next_cursor"]) is None:
             break
-    assert codes == ["order.base", "order.claim", "order.double_yes", "order.meet", "report.accepted"]
+    assert codes == ["order.base", "order.claim", "order.double_yes", "order.meet", "report.accepted", "volunteer.hour"]
 
 
 def test_a_person_has_no_other_wallets() -> None:

@@ -60,6 +60,7 @@ def _create_activities() -> None:
         sa.Column("last_rank", sa.Integer, nullable=False),
         sa.Column("state", WORD, nullable=False),
         sa.Column("created_at", INSTANT, nullable=False),
+        sa.Column("published_at", INSTANT),
         sa.Column("ended_at", INSTANT),
         sa.CheckConstraint("state <> 'running'", name=op.f("ck_activity_running_is_derived")),
         sa.CheckConstraint("capacity > 0 AND taken BETWEEN 0 AND capacity", name=op.f("ck_activity_seats")),
@@ -67,7 +68,8 @@ def _create_activities() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_activity"),
     )
     op.create_index("ix_activity_organisation_id_starts_at_id", "activity", ["organisation_id", "starts_at", "id"])
-    op.create_index("ix_activity_state_starts_at_id", "activity", ["state", "starts_at", "id"])
+    op.create_index("ix_activity_starts_at_id", "activity", ["starts_at", "id"])
+    op.create_index("ix_activity_state_ends_at", "activity", ["state", "ends_at"])
     op.create_table(
         "activity_change",
         sa.Column("id", sa.Uuid, nullable=False),
@@ -153,6 +155,7 @@ def _create_attendance() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_attendance"),
         sa.UniqueConstraint("activity_id", "person_id", name="uq_attendance_activity_id_person_id"),
     )
+    op.create_index("ix_attendance_signup_id", "attendance", ["signup_id"])
     op.create_index("ix_attendance_person_id", "attendance", ["person_id"])
     op.create_table(
         "verification",

@@ -21,7 +21,8 @@ class Activity(Base):
         CheckConstraint("ends_at > starts_at", name="ends_after_start"),
         CheckConstraint("capacity > 0 AND taken BETWEEN 0 AND capacity", name="seats"),
         CheckConstraint("state <> 'running'", name="running_is_derived"),
-        Index(None, "state", "starts_at", "id"),
+        Index(None, "starts_at", "id"),
+        Index(None, "state", "ends_at"),
         Index(None, "organisation_id", "starts_at", "id"),
     )
 
@@ -39,6 +40,8 @@ class Activity(Base):
     last_rank: Mapped[int]
     state: Mapped[ActivityState]
     created_at: Mapped[Instant]
+    published_at: Mapped[Instant | None]
+    """When everybody could see it first; null as long as it has been a draft or in review alone."""
     ended_at: Mapped[Instant | None]
     """When it really ended: by the organiser, perhaps before the schedule, or by the clock."""
 

@@ -21,7 +21,7 @@ class Attendance(Base):
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     activity_id: Mapped[UUID] = mapped_column(ForeignKey("activity.id"))
-    signup_id: Mapped[UUID] = mapped_column(ForeignKey("signup.id"))
+    signup_id: Mapped[UUID] = mapped_column(ForeignKey("signup.id"), index=True)
     person_id: Mapped[UUID] = mapped_column(index=True)
     household_id: Mapped[UUID]
     state: Mapped[AttendanceState]

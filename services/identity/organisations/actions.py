@@ -1,6 +1,7 @@
 """Changes to organisations and posts."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -11,6 +12,7 @@ from chassis.core.messages import publish
 from services.identity.organisations import queries, rules
 from services.identity.organisations.messages import OrganisationRecorded
 from services.identity.organisations.tables import Organisation, Post
+from services.identity.organisations.terms import NewPost
 from services.identity.people import queries as people
 from services.identity.terms import Level, OrganisationKind, Role
 
@@ -56,14 +58,20 @@ async def record_organisation(
 
 
 async def give_post(session: AsyncSession, person_id: UUID, organisation_id: UUID, role: Role) -> None:
-    """The person holds this role in this organisation; given again, nothing changes.
+    """One post, as `give_posts` gives several. Raises PersonNotFound, OrganisationNotFound, PostElsewhere."""
+    await give_posts(session, [NewPost(person_id, organisation_id, role)])
+
+
+async def give_posts(session: AsyncSession, posts: Sequence[NewPost]) -> None:
+    """Each person holds this role in this organisation; given again, nothing changes.
 
     Raises PersonNotFound, OrganisationNotFound, PostElsewhere.
     """
-    await people.lock_people(session, [person_id])
-    await queries.organisation(session, organisation_id)
-    rules.check_one_organisation(await queries.posts_of(session, person_id), organisation_id)
-    post = insert(Post).values(
-        id=ids.new_id(), person_id=person_id, organisation_id=organisation_id, role=role, given_at=clock.now()
-    )
-    await session.execute(post.on_conflict_do_nothing())
+    at = clock.now()
+    person_ids = {post.person_id for post in posts}
+    await people.lock_people(session, person_ids)
+    await people.check_active(session, person_ids)
+    await queries.check_there(session, {post.organisation_id for post in posts})
+    rules.check_one_organisation(posts, await queries.organisations_of(session, [post.person_id for post in posts]))
+    rows = [{"id": ids.new_id(), "given_at": at, **asdict(post)} for post in posts]
+    await session.execute(insert(Post).on_conflict_do_nothing(), rows)

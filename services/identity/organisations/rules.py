@@ -1,10 +1,11 @@
 """Decisions about organisations and posts."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 from uuid import UUID
 
 from services.identity.organisations.errors import OrganisationFixed, OrganisationMisplaced, PostElsewhere
-from services.identity.organisations.tables import Organisation, Post
+from services.identity.organisations.tables import Organisation
+from services.identity.organisations.terms import NewPost
 from services.identity.terms import Level, OrganisationKind
 
 LEVEL_OF_KIND = {
@@ -46,7 +47,9 @@ def remit_of(codes: Iterable[str]) -> list[str]:
     return sorted(set(codes))
 
 
-def check_one_organisation(posts: Sequence[Post], organisation_id: UUID) -> None:
-    """Raises PostElsewhere if the person has a post in another organisation."""
-    if any(post.organisation_id != organisation_id for post in posts):
-        raise PostElsewhere
+def check_one_organisation(posts: Iterable[NewPost], present: Mapping[UUID, UUID]) -> None:
+    """Raises PostElsewhere if somebody has, by `present` or among the posts, a post in another organisation too."""
+    known = dict(present)
+    for post in posts:
+        if known.setdefault(post.person_id, post.organisation_id) != post.organisation_id:
+            raise PostElsewhere

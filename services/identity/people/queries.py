@@ -7,10 +7,11 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.actor import Actor
-from chassis.core.crypto import Vault
+from chassis.core.crypto import Vault, mask_name
+from services.identity.households.schemas import OwnHousehold
 from services.identity.organisations.tables import Organisation, Post
 from services.identity.people.errors import PersonGone, PersonNotFound
-from services.identity.people.schemas import Me, Member, OwnHousehold, OwnOrganisation, PersonFound
+from services.identity.people.schemas import MaskedName, Me, OwnOrganisation, PersonFound
 from services.identity.people.tables import Membership, Person
 from services.identity.people.terms import name_context
 from services.identity.terms import PersonState, Role
@@ -29,21 +30,44 @@ async def person_by_phone(session: AsyncSession, vault: Vault, phone: str) -> Pe
     return (await session.scalars(statement)).one_or_none()
 
 
+async def owners_of_phones(session: AsyncSession, vault: Vault, phones: Collection[str]) -> dict[str, UUID]:
+    """Whose these numbers are, of those that are somebody's."""
+    numbers = {fingerprint(vault, phone): phone for phone in phones}
+    statement = select(Person.phone_fingerprint, Person.id).where(Person.phone_fingerprint.in_(numbers))
+    return {numbers[found]: person_id for found, person_id in await session.execute(statement) if found is not None}
+
+
 async def active_person(session: AsyncSession, person_id: UUID) -> Person:
-    """Raises PersonNotFound."""
-    person = await session.get(Person, person_id)
+    """The person as they are at this moment. Raises PersonNotFound."""
+    person = await session.get(Person, person_id, populate_existing=True)
     if person is None or person.state != PersonState.ACTIVE:
         raise PersonNotFound
     return person
 
 
+async def present_person(session: AsyncSession, person_id: UUID) -> Person:
+    """Whoever holds a token: an account may have been deleted since. Raises PersonGone."""
+    try:
+        return await active_person(session, person_id)
+    except PersonNotFound:
+        raise PersonGone from None
+
+
 async def lock_people(session: AsyncSession, person_ids: Collection[UUID]) -> dict[UUID, Person]:
     """These people by id, locked. Raises PersonNotFound if one of them is not there."""
     statement = select(Person).where(Person.id.in_(person_ids)).order_by(Person.id).with_for_update()
-    people = {person.id: person for person in await session.scalars(statement)}
+    found = await session.scalars(statement, execution_options={"populate_existing": True})
+    people = {person.id: person for person in found}
     if len(people) < len(set(person_ids)):
         raise PersonNotFound
     return people
+
+
+async def check_active(session: AsyncSession, person_ids: Collection[UUID]) -> None:
+    """Raises PersonNotFound if one of these was deleted, or never was. Lock them first, so that it stays so."""
+    statement = select(Person.id).where(Person.id.in_(person_ids), Person.state == PersonState.ACTIVE)
+    if not set(await session.scalars(statement)) >= set(person_ids):
+        raise PersonNotFound
 
 
 async def memberships(session: AsyncSession, person_ids: Collection[UUID]) -> Sequence[Membership]:
@@ -75,21 +99,26 @@ async def find_person(session: AsyncSession, vault: Vault, phone: str) -> Person
     return PersonFound(person_id=person.id, household_id=household_id)
 
 
-async def me(session: AsyncSession, vault: Vault, person_id: UUID) -> Me:
+async def masked_names(session: AsyncSession, vault: Vault, person_ids: Collection[UUID]) -> list[MaskedName]:
+    """What these people are called, masked, in the order of their ids; unknown and deleted ones are left out."""
+    statement = select(Person).where(Person.id.in_(person_ids), Person.state == PersonState.ACTIVE).order_by(Person.id)
+    return [
+        MaskedName(person_id=person.id, name=mask_name(name_of(vault, person)))
+        for person in await session.scalars(statement)
+    ]
+
+
+async def me(session: AsyncSession, vault: Vault, person_id: UUID, household: OwnHousehold | None) -> Me:
     """What somebody may know of themselves: their own name and those of their household in the clear.
 
     Raises PersonGone.
     """
-    try:
-        person = await active_person(session, person_id)
-    except PersonNotFound:
-        raise PersonGone from None
+    person = await present_person(session, person_id)
     posts = await _posts(session, person_id)
-    household = await _household(session, vault, person_id)
     organisation = posts[0][1] if posts else None
     return Me(
         id=person.id,
-        name=_name(vault, person),
+        name=name_of(vault, person),
         roles=sorted(_roles([post.role for post, _ in posts], household.id if household else None)),
         organisation=OwnOrganisation(id=organisation.id, name=organisation.name, level=organisation.level)
         if organisation
@@ -98,7 +127,9 @@ async def me(session: AsyncSession, vault: Vault, person_id: UUID) -> Me:
     )
 
 
-def _name(vault: Vault, person: Person) -> str:
+def name_of(vault: Vault, person: Person) -> str:
+    """The name of an active person, in the clear."""
+    assert person.name_sealed is not None
     return vault.open(person.name_sealed, name_context(person.id))
 
 
@@ -115,25 +146,3 @@ async def _posts(session: AsyncSession, person_id: UUID) -> Sequence[tuple[Post,
         .order_by(Post.role)
     )
     return [(post, organisation) for post, organisation in await session.execute(statement)]
-
-
-async def _household(session: AsyncSession, vault: Vault, person_id: UUID) -> OwnHousehold | None:
-    own = select(Membership.household_id).where(Membership.person_id == person_id).scalar_subquery()
-    statement = (
-        select(Membership.household_id, Person)
-        .join(Person, Person.id == Membership.person_id)
-        .where(Membership.household_id == own, Person.state == PersonState.ACTIVE)
-        .order_by(Person.child, Membership.joined_at, Person.id)
-    )
-    rows = (await session.execute(statement)).all()
-    if not rows:
-        return None
-    members = [
-        Member(
-            id=person.id,
-            name=_name(vault, person),
-            child=person.child,
-        )
-        for _, person in rows
-    ]
-    return OwnHousehold(id=rows[0].household_id, members=members)

@@ -1,8 +1,12 @@
 """Bodies about people."""
 
+from typing import Annotated
 from uuid import UUID
 
+from pydantic import Field
+
 from chassis.core.schema import In, Out, Phone
+from services.identity.households.schemas import OwnHousehold
 
 
 class OwnOrganisation(Out):
@@ -11,21 +15,6 @@ class OwnOrganisation(Out):
     id: UUID
     name: str
     level: str
-
-
-class Member(Out):
-    """A member of one's own household."""
-
-    id: UUID
-    name: str
-    child: bool
-
-
-class OwnHousehold(Out):
-    """One's own household, oneself included."""
-
-    id: UUID
-    members: list[Member]
 
 
 class Me(Out):
@@ -49,3 +38,22 @@ class PersonFound(Out):
 
     person_id: UUID | None
     household_id: UUID | None
+
+
+class NamesQuery(In):
+    """What are these people called? Asked by services only."""
+
+    person_ids: Annotated[list[UUID], Field(max_length=200)]
+
+
+class MaskedName(Out):
+    """A person's name as others may see it: 张*."""
+
+    person_id: UUID
+    name: str
+
+
+class MaskedNames(Out):
+    """The masked names of those people who are there."""
+
+    names: list[MaskedName]

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock
 from chassis.core.actor import Actor
 from chassis.core.crypto import Vault
+from chassis.core.errors import Unavailable
 from services.identity.people import queries as people
 from services.identity.people.actions import accept_privacy_notice, register_resident
 from services.identity.people.errors import PersonNotFound
@@ -168,9 +169,12 @@ async def _begin_family(session: AsyncSession, vault: Vault, person: Person, ref
         ended_because=None,
     )
     session.add(family)
-    await session.flush()
-    token = rules.refresh_token(_refresh_key(vault), family.id, family.generation)
-    return SignedIn(await people.actor(session, person.id), token)
+    await session.flush()  # waits for whoever is deleting this account; or they for us, and then they end the family
+    try:
+        actor = await people.actor(session, person.id)
+    except PersonNotFound:
+        raise Unavailable("The account was deleted at this very moment. Please try again.") from None
+    return SignedIn(actor, rules.refresh_token(_refresh_key(vault), family.id, family.generation))
 
 
 def _random_id() -> UUID:

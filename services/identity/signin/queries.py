@@ -1,5 +1,6 @@
 """Reading and locking what signing in counts and keeps."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from uuid import UUID
 
@@ -42,6 +43,17 @@ async def lock_family(session: AsyncSession, family_id: UUID) -> RefreshFamily |
     """A family of refresh tokens."""
     statement = select(RefreshFamily).where(RefreshFamily.id == family_id).with_for_update()
     return (await session.scalars(statement)).one_or_none()
+
+
+async def lock_families_of(session: AsyncSession, person_id: UUID) -> Sequence[RefreshFamily]:
+    """Every family of a person's that has not ended."""
+    statement = (
+        select(RefreshFamily)
+        .where(RefreshFamily.person_id == person_id, RefreshFamily.ended_at.is_(None))
+        .order_by(RefreshFamily.id)
+        .with_for_update()
+    )
+    return (await session.scalars(statement)).all()
 
 
 async def delete_codes(session: AsyncSession, *, expired_by: datetime) -> None:

@@ -1,12 +1,13 @@
 """HTTP of signing in."""
 
+from collections.abc import AsyncIterator
 from datetime import timedelta
 from typing import Annotated
 
 from fastapi import BackgroundTasks, Depends, Request, Response
 
 from chassis.web.auth import ClientAddress
-from chassis.web.deps import SessionDep, VaultDep
+from chassis.web.deps import SessionDep, VaultDep, take_turn
 from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.identity.signin import actions
@@ -19,6 +20,7 @@ from services.identity.signin.errors import (
     TooManyCodes,
     TooManyTries,
 )
+from services.identity.signin.rules import subject_of
 from services.identity.signin.schemas import (
     CodeRequest,
     CodeSent,
@@ -42,6 +44,15 @@ def _desk(request: Request) -> Desk:
 DeskDep = Annotated[Desk, Depends(_desk)]
 
 
+async def _turn(request: Request, address: ClientAddress) -> AsyncIterator[None]:
+    async with take_turn(request, request.app.state.turnstile, subject_of(address)):
+        yield
+
+
+TurnDep = Annotated[None, Depends(_turn, scope="function")]
+"""One's turn at the counts of one's address: a whole school may sign in from behind a single one."""
+
+
 def _no_store(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"  # RFC 6749, section 5.1
 
@@ -51,6 +62,7 @@ async def send_code(
     request: CodeRequest,
     address: ClientAddress,
     desk: DeskDep,
+    turn: TurnDep,
     session: SessionDep,
     vault: VaultDep,
     background: BackgroundTasks,
@@ -77,7 +89,7 @@ async def send_code(
     responses=problems(CodeInvalid, PrivacyNoticeRequired, TooManyTries),
 )
 async def sign_in(
-    request: TokenRequest, address: ClientAddress, desk: DeskDep, session: SessionDep, vault: VaultDep
+    request: TokenRequest, address: ClientAddress, desk: DeskDep, turn: TurnDep, session: SessionDep, vault: VaultDep
 ) -> Tokens:
     """Sign in with the code. A phone that nobody has yet becomes a resident, who accepts the privacy notice first."""
     signed_in = await actions.sign_in(

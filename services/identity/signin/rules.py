@@ -9,9 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
-from ipaddress import IPv6Address, ip_address
+from ipaddress import ip_address
 from uuid import UUID
 
+from chassis.core.addresses import network_of
 from services.identity.signin.errors import RefreshInvalid, TooManyCodes, TooManyTries
 from services.identity.signin.tables import AddressCount, RefreshFamily, SignInCode
 
@@ -41,15 +42,7 @@ class Limits:
 
 def subject_of(address: str) -> str:
     """What is counted for a client address: itself, or the /64 of IPv6, which one subscriber has whole."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:
-        return address
-    if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped:
-        return str(parsed.ipv4_mapped)
-    if isinstance(parsed, IPv6Address) and not parsed.is_loopback:
-        return f"{IPv6Address(int(parsed) >> 64 << 64)}/64"
-    return str(parsed)
+    return network_of(address)
 
 
 def is_loopback(address: str) -> bool:

@@ -135,12 +135,28 @@ async def _check_limits(session: AsyncSession, settings: OrdersSettings, report:
             check_rate(nth_latest, report.created_at, TooManyReports)
 
 
-async def record_reporter(session: AsyncSession, report_id: UUID, found: PersonFound) -> None:
-    """The phone of the report turned out to be that of somebody with an account: the report is theirs too."""
+async def record_reporter(session: AsyncSession, report_id: UUID, found: PersonFound) -> UUID | None:
+    """The phone of the report turned out to be that of somebody with an account: the report is theirs too.
+
+    Returns whose it is, as far as is known now.
+    """
     report = await session.get(Report, report_id, with_for_update=True)
-    if report is not None and report.reporter_id is None:
+    if report is None:
+        return None
+    if report.reporter_id is None:
         report.reporter_id, report.household_id = found.person_id, found.household_id
         await session.flush()
+    return report.reporter_id
+
+
+async def erase_contacts(session: AsyncSession, reporter_id: UUID) -> None:
+    """Somebody deleted their account: name and phone are gone from their reports, also from those found by the phone.
+
+    The cases stay, and go on; who reported them is known by the id alone.
+    """
+    for report in await queries.lock_reports_of(session, reporter_id):
+        report.name_sealed = report.phone_sealed = report.phone_fingerprint = None
+    await session.flush()
 
 
 async def add_to_report(session: AsyncSession, vault: Vault, report: Report, body: AdditionIn) -> None:

@@ -13,7 +13,10 @@ jobs = Jobs()
 
 @jobs.task(actions.FIND_REPORTER)
 async def find_reporter(runtime: Runtime, *, report_id: str) -> None:
-    """Ask the identity service whose phone it is, so that nobody handles or confirms their own report unnoticed."""
+    """Ask the identity service whose phone it is, so that nobody handles or confirms their own report unnoticed.
+
+    Once that is recorded it is asked again: of whoever deleted their account in between nobody would tell us any more.
+    """
     async with runtime.db.transaction() as session:
         report = await session.get(Report, UUID(report_id))
         phone = queries.open_sealed(runtime.vault, report, "phone") if report else None
@@ -21,4 +24,7 @@ async def find_reporter(runtime: Runtime, *, report_id: str) -> None:
         return
     found = await find_person_by_phone(runtime.client, phone)
     async with runtime.db.transaction() as session:
-        await actions.record_reporter(session, UUID(report_id), found)
+        reporter_id = await actions.record_reporter(session, UUID(report_id), found)
+    if reporter_id is not None and (await find_person_by_phone(runtime.client, phone)).person_id != reporter_id:
+        async with runtime.db.transaction() as session:
+            await actions.erase_contacts(session, reporter_id)

@@ -1,5 +1,6 @@
 """Reading reports, and what their reporters may see."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -45,6 +46,12 @@ async def report_by_token(session: AsyncSession, token: str) -> Report:
     if report is None:
         raise TrackingUnknown
     return report
+
+
+async def lock_reports_of(session: AsyncSession, reporter_id: UUID) -> Sequence[Report]:
+    """Every report of somebody with an account."""
+    statement = select(Report).where(Report.reporter_id == reporter_id).order_by(Report.id).with_for_update()
+    return (await session.scalars(statement, execution_options={"populate_existing": True})).all()
 
 
 async def open_twin(

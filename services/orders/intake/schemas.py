@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Annotated
 from uuid import UUID
 
-from pydantic import AwareDatetime, Field
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from chassis.core.schema import In, Out, Phone, Text
 from services.orders.callback.schemas import CallbackOut
@@ -178,8 +178,19 @@ class TrackOut(Out):
     may: list[str]
 
 
+class PersonDeleted(BaseModel):
+    """What the identity service tells of somebody who deleted their account."""
+
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+    person_id: UUID
+
+
 class ContactOut(Out):
-    """Whom to call, and their words. Name and phone are null for dispatchers, and where the reporter gave none."""
+    """Whom to call, and their words.
+
+    Name and phone are null for dispatchers, and where the reporter gave none or deleted their account.
+    """
 
     name: str | None
     phone: str | None

@@ -12,8 +12,9 @@ from services.orders.tables import Base
 class Report(Base):
     """What a reporter said, sealed (see chassis.core.crypto). An order may come to have several reporters.
 
-    `reporter_id` is known by account, or found later by the phone; `entered_by` is the member of staff who typed it for
-    somebody. The private link's token is stored hashed, and not at all where staff entered the report.
+    `reporter_id` is known by account, or found later by the phone; when that account is deleted, name, phone and its
+    fingerprint are emptied. `entered_by` is the member of staff who typed it for somebody. The private link's token is
+    stored hashed, and not at all where staff entered the report.
     """
 
     __tablename__ = "report"

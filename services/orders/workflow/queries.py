@@ -156,10 +156,14 @@ async def list_orders(session: AsyncSession, cursors: Cursors, actor: Actor, fil
         Order.subitem_code: filters.subitem,
         Order.urgent: filters.urgent,
     }
+    conditions = [column == value for column, value in wanted.items() if value is not None]
+    conditions.append(allowed.own if filters.owner == "me" else allowed.condition)
+    if filters.open is not None:
+        conditions.append(Order.state.not_in(FINISHED) if filters.open else Order.state.in_(FINISHED))
     statement = (
         _orders()
         .add_columns(allowed.own.label("own"))
-        .where(allowed.condition, *(column == value for column, value in wanted.items() if value is not None))
+        .where(*conditions)
         .order_by(Order.id.desc())
         .limit(filters.limit + 1)
     )

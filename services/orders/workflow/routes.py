@@ -46,7 +46,8 @@ async def list_orders(
     """The orders that the caller may see, newest first.
 
     Handlers: the pool of their unit, and their own. Dispatchers: their unit's. Supervisors: their subdistrict's.
-    Call-back agents: what waits for a call-back. Auditors: all. And everybody: what they reported.
+    Call-back agents: what waits for a call-back. Auditors: all. And everybody: what they reported; `owner=me` gives
+    that alone, and with `open=true` what of it is not yet done.
     """
     return await queries.list_orders(session, cursors, actor, filters)
 

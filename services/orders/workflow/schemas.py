@@ -1,7 +1,7 @@
 """Bodies of requests and responses about work orders."""
 
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
 from pydantic import Field
@@ -56,8 +56,13 @@ class ResolveIn(In):
 
 
 class OrderFilters(In):
-    """Which orders, and from where on."""
+    """Which orders, and from where on.
 
+    `owner=me`: only what the caller reported by account. `open`: what has not come to an end, or what has.
+    """
+
+    owner: Literal["me"] | None = None
+    open: bool | None = None
     state: State | None = None
     unit: UUID | None = None
     community: UUID | None = None

@@ -11,6 +11,7 @@ from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.points.awards.tables import Award, Fact, RuleVersion
+from services.points.awards.terms import CapScope
 from services.points.ledger.tables import Transfer
 
 
@@ -26,11 +27,10 @@ async def is_withdrawn(session: AsyncSession, type_: str, fact_id: UUID) -> bool
     return found is not None
 
 
-async def facts_of_order(session: AsyncSession, order_id: UUID, type_: str) -> Sequence[Fact]:
-    """An order's facts of one type, in the order of their acceptance."""
-    return (
-        await session.scalars(select(Fact).where(Fact.order_id == order_id, Fact.type == type_).order_by(Fact.position))
-    ).all()
+async def facts_of_subject(session: AsyncSession, subject_id: UUID, type_: str) -> Sequence[Fact]:
+    """A subject's facts of one type, in the order of their acceptance."""
+    facts = select(Fact).where(Fact.subject_id == subject_id, Fact.type == type_).order_by(Fact.position)
+    return (await session.scalars(facts)).all()
 
 
 async def standing_awards_of_fact(session: AsyncSession, type_: str, fact_id: UUID) -> Sequence[Award]:
@@ -45,22 +45,22 @@ async def standing_awards_of_fact(session: AsyncSession, type_: str, fact_id: UU
     ).all()
 
 
-async def is_awarded(session: AsyncSession, order_id: UUID, rule_code: str) -> bool:
-    """Whether an award for this order and rule stands."""
-    found = await session.scalar(
-        select(Award.id).where(Award.order_id == order_id, Award.rule_code == rule_code, Award.withdrawn_at.is_(None))
-    )
+async def is_awarded(session: AsyncSession, subject_id: UUID, rule_code: str) -> bool:
+    """Whether an award for this subject and rule stands."""
+    standing = (Award.subject_id == subject_id, Award.rule_code == rule_code, Award.withdrawn_at.is_(None))
+    found = await session.scalar(select(Award.id).where(*standing))
     return found is not None
 
 
 async def points_granted(
-    session: AsyncSession, account_id: UUID, rule_code: str, period: tuple[datetime, datetime]
+    session: AsyncSession, scope: CapScope, holder_id: UUID, rule_code: str, period: tuple[datetime, datetime]
 ) -> int:
-    """How much of a cap is used: what stands of a rule's awards to a wallet for facts of the period."""
+    """How much of a cap is used: what stands of a rule's awards to a wallet or person for facts of the period."""
     start, end = period
+    holder = Award.person_id if scope is CapScope.PERSON else Award.account_id
     total = await session.scalar(
         select(func.sum(Award.points)).where(
-            Award.account_id == account_id,
+            holder == holder_id,
             Award.rule_code == rule_code,
             Award.occurred_at >= start,
             Award.occurred_at < end,
@@ -88,11 +88,11 @@ async def transfer_of(session: AsyncSession, award: Award) -> Transfer | None:
     return await session.get(Transfer, award.transfer_id) if award.transfer_id else None
 
 
-async def order_numbers(session: AsyncSession, order_ids: Collection[UUID]) -> dict[UUID, str]:
-    """The numbers by which people know these orders, as far as any fact has told them."""
+async def subject_labels(session: AsyncSession, subject_ids: Collection[UUID]) -> dict[UUID, str]:
+    """By what people know these subjects, as far as any fact has told it."""
     rows = await session.execute(
-        select(Fact.order_id, func.max(Fact.order_number))
-        .where(Fact.order_id.in_(order_ids), Fact.order_number.is_not(None))
-        .group_by(Fact.order_id)
+        select(Fact.subject_id, func.max(Fact.subject_label))
+        .where(Fact.subject_id.in_(subject_ids), Fact.subject_label.is_not(None))
+        .group_by(Fact.subject_id)
     )
-    return {order_id: number for order_id, number in rows if number is not None}
+    return {subject_id: label for subject_id, label in rows if label is not None}

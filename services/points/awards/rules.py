@@ -6,28 +6,29 @@ from datetime import datetime, timedelta
 from uuid import UUID
 
 from chassis.core.beijing import BEIJING
-from services.points.awards.schemas import OrderClaimed, OrderClosed, OrderFact, OrderMet
+from services.points.awards.schemas import AttendanceVerified, OrderClaimed, OrderClosed, OrderMet, ToldFact
 from services.points.awards.tables import RuleVersion
-from services.points.awards.terms import Period, RuleCode
+from services.points.awards.terms import Period, RuleCode, Unit
 
 
 @dataclass(frozen=True, slots=True)
 class Merit:
-    """That a fact meets a rule, and to whom it is credited."""
+    """That a fact meets a rule, to whom it is credited, and how long it took where that counts."""
 
     rule: RuleCode
     person_id: UUID | None = None
     household_id: UUID | None = None
     unit_id: UUID | None = None
     community_id: UUID | None = None
+    minutes: int | None = None
 
 
-def merits(fact: OrderFact) -> list[Merit]:
+def merits(fact: ToldFact) -> list[Merit]:
     """The rules that a fact meets.
 
     Claimed in time; met on site, not by telephone; at the close the handler's base and, where the call-back
     found it solved and the resident `satisfied` (not `fairly`), 双是; and for the household of a reporter
-    with an account, a report that proved real.
+    with an account, a report that proved real. Verified hours, for the household of who took part.
     """
     match fact:
         case OrderClaimed(in_time=True):
@@ -36,6 +37,8 @@ def merits(fact: OrderFact) -> list[Merit]:
             return [_of_handler(RuleCode.ORDER_MEET, fact)]
         case OrderClosed():
             return _merits_of_closure(fact)
+        case AttendanceVerified() if fact.minutes > 0:
+            return [Merit(RuleCode.VOLUNTEER_HOUR, fact.person_id, fact.household_id, minutes=fact.minutes)]
         case _:
             return []
 
@@ -62,13 +65,23 @@ def in_force(versions: Iterable[RuleVersion], code: RuleCode, at: datetime) -> R
 
 def period_of(period: Period, at: datetime) -> tuple[datetime, datetime]:
     """The calendar period in Beijing that a moment falls in: its first moment, and the first after it."""
-    assert period is Period.MONTH
-    start = at.astimezone(BEIJING).replace(day=1, hour=0, minute=0, second=0, microsecond=0)
-    return start, (start + timedelta(days=32)).replace(day=1)
+    day = at.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
+    if period is Period.DAY:
+        return day, day + timedelta(days=1)
+    month = day.replace(day=1)
+    return month, (month + timedelta(days=32)).replace(day=1)
 
 
-def grant(rule: RuleVersion, used: int) -> int:
-    """How many points a version gives when `used` of its cap are gone: all, a part, or none."""
-    if rule.cap_points is None:
+def points_due(rule: RuleVersion, merit: Merit) -> int:
+    """What a version gives for this, were there no cap: for each fact, or for each hour in quarters."""
+    if rule.unit is Unit.FACT:
         return rule.points
-    return max(0, min(rule.points, rule.cap_points - used))
+    assert merit.minutes is not None, f"{rule.code} counts hours, which its facts do not tell"
+    return rule.points * merit.minutes // 60
+
+
+def grant(rule: RuleVersion, due: int, used: int) -> int:
+    """How many of the points due a version gives when `used` of its cap are gone: all, a part, or none."""
+    if rule.cap_points is None:
+        return due
+    return max(0, min(due, rule.cap_points - used))

@@ -4,31 +4,63 @@ from datetime import datetime
 from typing import Annotated, ClassVar, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
 
 from chassis.core.schema import Out, Text
 from services.points.awards.tables import RuleVersion
-from services.points.awards.terms import Period
+from services.points.awards.terms import CapScope, Period, SubjectKind, Unit
 from services.points.terms import LedgerName, OwnerKind
 
+MAX_MINUTES = 366 * 24 * 60
+"""No activity lasts longer than a year."""
 
-class OrderFact(BaseModel):
-    """What is common to the facts of an order. Fields that its teller adds are kept, for rules to come."""
+
+class ToldFact(BaseModel):
+    """What is common to all facts. Fields that its teller adds are kept, for rules to come.
+
+    A fact that `withdraws` another type takes back the fact of that type that bears its own `fact_id`.
+    """
 
     model_config = ConfigDict(extra="allow", frozen=True)
 
     type: ClassVar[str]
     withdraws: ClassVar[str | None] = None
+    subject_kind: ClassVar[SubjectKind]
 
-    order_id: UUID
-    number: Annotated[str, Text(40)] | None = None
-    community: UUID | None = None
     occurred_at: AwareDatetime
 
     @property
     def fact_id(self) -> UUID:
         """What the teller calls this fact; told again it has the same id."""
         raise NotImplementedError
+
+    @property
+    def subject_id(self) -> UUID:
+        """What it is about: a rule gives one standing award for it."""
+        raise NotImplementedError
+
+    @property
+    def subject_label(self) -> str | None:
+        """By what people know the subject, as far as this fact tells it."""
+        raise NotImplementedError
+
+
+class OrderFact(ToldFact):
+    """What is common to the facts of an order."""
+
+    subject_kind = SubjectKind.ORDER
+
+    order_id: UUID
+    number: Annotated[str, Text(40)] | None = None
+    community: UUID | None = None
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.order_id
+
+    @property
+    def subject_label(self) -> str | None:
+        return self.number
 
 
 class OrderClaimed(OrderFact):
@@ -109,21 +141,85 @@ class MeetingWithdrawn(OrderFact):
         return self.meeting_id
 
 
-FACTS: dict[str, type[OrderFact]] = {
-    kind.type: kind for kind in (OrderClaimed, ClaimReleased, OrderMet, MeetingWithdrawn, OrderClosed)
+class AttendanceFact(ToldFact):
+    """What is common to the facts of an attendance: that one member took part in one activity."""
+
+    subject_kind = SubjectKind.ATTENDANCE
+
+    verification_id: UUID
+    attendance_id: UUID
+    activity_id: UUID
+
+    @property
+    def fact_id(self) -> UUID:
+        return self.verification_id
+
+    @property
+    def subject_id(self) -> UUID:
+        return self.attendance_id
+
+    @property
+    def subject_label(self) -> str | None:
+        return None
+
+
+class AttendanceVerified(AttendanceFact):
+    """核实: staff of another household found these minutes to be true; whole quarters of an hour.
+
+    It happened when the member took part, however much later it was verified. A correction withdraws it and
+    tells another.
+    """
+
+    type = "events.attendance_verified.v1"
+
+    activity_title: Annotated[str, Text(200)]
+    person_id: UUID
+    household_id: UUID
+    minutes: Annotated[int, Field(ge=0, le=MAX_MINUTES, multiple_of=15)]
+
+    @property
+    def subject_label(self) -> str | None:
+        return self.activity_title
+
+
+class AttendanceWithdrawn(AttendanceFact):
+    """That verification no longer counts."""
+
+    type = "events.attendance_withdrawn.v1"
+    withdraws = AttendanceVerified.type
+
+
+FACTS: dict[str, type[ToldFact]] = {
+    kind.type: kind
+    for kind in (
+        OrderClaimed,
+        ClaimReleased,
+        OrderMet,
+        MeetingWithdrawn,
+        OrderClosed,
+        AttendanceVerified,
+        AttendanceWithdrawn,
+    )
 }
 """The fact types by name: for reading a stored fact again."""
 
 
 class CapOut(Out):
-    """At most `points` in a calendar period of Beijing time, by when the facts happened."""
+    """At most `points` in a calendar period of Beijing time, by when the facts happened.
+
+    By `scope` it counts for the `owner` of the wallet, or for each `person` to whom awards are credited.
+    """
 
     points: int
     period: Period
+    scope: CapScope
 
 
 class RuleOut(Out):
-    """One version of a rule: what it gives, into whose wallet of which ledger, and since when."""
+    """One version of a rule: what it gives, into whose wallet of which ledger, and since when.
+
+    `points` are given for each `unit`: the fact, or each hour that it tells, in quarters.
+    """
 
     code: str
     version: int
@@ -132,6 +228,7 @@ class RuleOut(Out):
     ledger: LedgerName
     owner_kind: OwnerKind
     points: int
+    unit: Unit
     cap: CapOut | None
     approved_at: datetime
     effective_from: datetime
@@ -139,7 +236,9 @@ class RuleOut(Out):
     @classmethod
     def of(cls, rule: RuleVersion) -> Self:
         """The version as it is shown."""
-        cap = CapOut(points=rule.cap_points, period=rule.cap_period) if rule.cap_points and rule.cap_period else None
+        cap = None
+        if rule.cap_points is not None and rule.cap_period is not None and rule.cap_scope is not None:
+            cap = CapOut(points=rule.cap_points, period=rule.cap_period, scope=rule.cap_scope)
         return cls(
             code=rule.code,
             version=rule.version,
@@ -148,6 +247,7 @@ class RuleOut(Out):
             ledger=rule.ledger,
             owner_kind=rule.owner_kind,
             points=rule.points,
+            unit=rule.unit,
             cap=cap,
             approved_at=rule.approved_at,
             effective_from=rule.effective_from,

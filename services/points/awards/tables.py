@@ -16,7 +16,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.points.awards.terms import Period
+from services.points.awards.terms import CapScope, Period, SubjectKind, Unit
 from services.points.tables import Base, words
 from services.points.terms import LedgerName, OwnerKind
 
@@ -29,7 +29,7 @@ class RuleVersion(Base):
         UniqueConstraint("code", "effective_from"),
         CheckConstraint("points > 0", name="points"),
         CheckConstraint("effective_from >= approved_at", name="approved_before_effective"),
-        CheckConstraint("(cap_points IS NULL) = (cap_period IS NULL) AND cap_points > 0", name="cap"),
+        CheckConstraint("num_nulls(cap_points, cap_period, cap_scope) IN (0, 3) AND cap_points > 0", name="cap"),
     )
 
     code: Mapped[str] = mapped_column(primary_key=True)
@@ -38,8 +38,11 @@ class RuleVersion(Base):
     owner_kind: Mapped[OwnerKind]
     """Into whose wallet it pays."""
     points: Mapped[int]
+    """For each `unit`."""
+    unit: Mapped[Unit] = mapped_column(words(Unit))
     cap_points: Mapped[int | None]
     cap_period: Mapped[Period | None] = mapped_column(words(Period))
+    cap_scope: Mapped[CapScope | None] = mapped_column(words(CapScope))
     name: Mapped[str]
     name_zh: Mapped[str]
     approved_at: Mapped[datetime]
@@ -49,15 +52,16 @@ class RuleVersion(Base):
 class Fact(Base):
     """Something that happened elsewhere, as it was told, in the order in which it was accepted.
 
-    `fact_id` is what the teller calls it (the claim, the meeting, the closure). A fact that takes another
-    back names that one's type in `withdraws` and bears its id; when it comes first it stands as the
-    tombstone of what it withdraws.
+    `fact_id` is what the teller calls it (the claim, the meeting, the closure, the verification). The subject
+    is what it is about, with the label by which people know that: an order's number, an activity's title. A
+    fact that takes another back names that one's type in `withdraws` and bears its id; when it comes first it
+    stands as the tombstone of what it withdraws.
     """
 
     __tablename__ = "fact"
     __table_args__ = (
         UniqueConstraint("type", "fact_id"),
-        Index(None, "order_id"),
+        Index(None, "subject_id"),
         Index(None, "withdraws", "fact_id", postgresql_where=text("withdraws IS NOT NULL")),
     )
 
@@ -66,15 +70,16 @@ class Fact(Base):
     type: Mapped[str]
     fact_id: Mapped[UUID]
     withdraws: Mapped[str | None]
-    order_id: Mapped[UUID]
-    order_number: Mapped[str | None]
+    subject_kind: Mapped[SubjectKind] = mapped_column(words(SubjectKind))
+    subject_id: Mapped[UUID]
+    subject_label: Mapped[str | None]
     occurred_at: Mapped[datetime]
     accepted_at: Mapped[datetime]
     data: Mapped[dict[str, Any]] = mapped_column(JSONB)
 
 
 class Award(Base):
-    """What a fact earned under a rule: at most one that stands for an order and rule.
+    """What a fact earned under a rule: at most one that stands for a subject and rule.
 
     `points` of the `points_due` were granted; where a cap left less they differ, and where it left nothing
     there is no transfer. The person, household, unit and community are those to whom the award is credited
@@ -88,23 +93,28 @@ class Award(Base):
         UniqueConstraint("transfer_id"),
         Index(
             "uq_award_standing",
-            "order_id",
+            "subject_id",
             "rule_code",
             unique=True,
             postgresql_where=text("withdrawn_at IS NULL"),
         ),
         Index("ix_award_cap", "account_id", "rule_code", "occurred_at"),
+        Index("ix_award_person_cap", "person_id", "rule_code", "occurred_at"),
         CheckConstraint("points BETWEEN 0 AND points_due", name="points"),
         CheckConstraint("(points = 0) = (transfer_id IS NULL)", name="transfer"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     fact_position: Mapped[int] = mapped_column(ForeignKey("fact.position"))
-    order_id: Mapped[UUID]
+    subject_kind: Mapped[SubjectKind] = mapped_column(words(SubjectKind))
+    subject_id: Mapped[UUID]
     rule_code: Mapped[str]
     rule_version: Mapped[int]
     account_id: Mapped[UUID]
-    """The wallet. It is opened by the first points that reach it, so a cap may name one that is not there."""
+    """The wallet of the owner whom the fact names, for whom caps count. It is opened by the first points that
+    reach it, so a cap may name one that is not there; and where its household has joined another, the points
+    went to that one's.
+    """
     person_id: Mapped[UUID | None]
     household_id: Mapped[UUID | None]
     unit_id: Mapped[UUID | None]

@@ -1,4 +1,4 @@
-"""What earns points, and for how long a cap counts."""
+"""What earns points, for what, and how far a cap reaches."""
 
 from enum import StrEnum
 
@@ -11,9 +11,32 @@ class RuleCode(StrEnum):
     ORDER_CLAIM = "order.claim"  # 抢单
     ORDER_MEET = "order.meet"  # 见面
     REPORT_ACCEPTED = "report.accepted"  # a resident's report that proved real
+    VOLUNTEER_HOUR = "volunteer.hour"  # 志愿时长: verified hours, in quarters
+
+
+class SubjectKind(StrEnum):
+    """What a fact is about. A rule gives one standing award a subject."""
+
+    ORDER = "order"
+    ATTENDANCE = "attendance"  # that one member took part in one activity
+
+
+class Unit(StrEnum):
+    """What a rule's points are given for."""
+
+    FACT = "fact"  # each fact that meets the rule
+    HOUR = "hour"  # each hour that the fact tells, in quarters
+
+
+class CapScope(StrEnum):
+    """Whose awards a cap counts together."""
+
+    OWNER = "owner"  # of the wallet that the rule pays into
+    PERSON = "person"  # to whom the award is credited
 
 
 class Period(StrEnum):
     """The calendar period (Asia/Shanghai) over which a cap counts."""
 
+    DAY = "day"
     MONTH = "month"

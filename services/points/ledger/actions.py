@@ -1,7 +1,11 @@
-"""Posting to a ledger: within the caller's transaction, so that a posting and its cause commit together."""
+"""Posting to a ledger: within the caller's transaction, so that a posting and its cause commit together.
+
+Whatever is posted to an account that was merged into another goes to that other one.
+"""
 
 from datetime import datetime
 
+from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
@@ -46,8 +50,7 @@ async def reverse(
     """
     ledger = (await queries.lock_ledgers(session, [transfer.ledger]))[transfer.ledger]
     rules.check_reversal(transfer, await queries.amount_reversed(session, transfer.id), amount)
-    accounts = await queries.accounts_by_id(session, [transfer.debit_account_id, transfer.credit_account_id])
-    debit, credit = accounts[transfer.credit_account_id], accounts[transfer.debit_account_id]
+    debit, credit = await queries.posting_accounts(session, [transfer.credit_account_id, transfer.debit_account_id])
     reversal = Transfer(
         debit_account_id=debit.id,
         credit_account_id=credit.id,
@@ -63,14 +66,48 @@ async def reverse(
     return reversal
 
 
-async def _open_accounts(session: AsyncSession, *keys: AccountKey) -> list[Account]:
-    accounts = await queries.accounts_by_id(session, [key.id for key in keys])
-    for key in keys:
-        if key.id not in accounts:
-            accounts[key.id] = Account.open(key, clock.now())
-            session.add(accounts[key.id])
+async def merge(
+    session: AsyncSession, old: AccountKey, new: AccountKey, *, reference: str, occurred_at: datetime
+) -> Transfer | None:
+    """Move all there is on one account to another, a debt too, and let the other take its place for ever.
+
+    What was merged into the old account before follows it. There is no transfer where nothing was on it. Neither
+    may have been merged into the other before.
+    """
+    ledger = (await queries.lock_ledgers(session, [old.ledger]))[old.ledger]
+    source, target = await _open_accounts(session, old, new)
+    assert source.id == old.id != target.id, "an account is merged once, and into another"
+    transfer = _merger(source, target, reference, occurred_at) if source.balance else None
+    if transfer:
+        debit, credit = (source, target) if transfer.debit_account_id == source.id else (target, source)
+        await _write(session, ledger, transfer, debit, credit)
+    source.merged_into_id = target.id
+    followers = update(Account).where(Account.merged_into_id == source.id).values(merged_into_id=target.id)
+    await session.execute(followers)
     await session.flush()
-    return [accounts[key.id] for key in keys]
+    return transfer
+
+
+def _merger(source: Account, target: Account, reference: str, occurred_at: datetime) -> Transfer:
+    debit, credit = (source, target) if source.balance > 0 else (target, source)
+    return Transfer(
+        debit_account_id=debit.id,
+        credit_account_id=credit.id,
+        amount=abs(source.balance),
+        code=TransferCode.MERGER,
+        reference=reference,
+        occurred_at=occurred_at,
+        rule_code=None,
+        rule_version=None,
+        reverses_id=None,
+    )
+
+
+async def _open_accounts(session: AsyncSession, *keys: AccountKey) -> list[Account]:
+    known = await queries.accounts_by_id(session, [key.id for key in keys])
+    session.add_all([Account.open(key, clock.now()) for key in keys if key.id not in known])
+    await session.flush()
+    return await queries.posting_accounts(session, [key.id for key in keys])
 
 
 async def _write(session: AsyncSession, ledger: Ledger, transfer: Transfer, debit: Account, credit: Account) -> None:

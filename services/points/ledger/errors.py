@@ -1,9 +1,11 @@
 """What the ledger refuses."""
 
-from chassis.core.errors import Conflict
+from chassis.core.errors import Conflict, Invalid
 
 
-class InsufficientPoints(Conflict):
+class InsufficientPoints(Invalid):
+    """Somebody would spend more than they have. Nothing was posted."""
+
     code = "insufficient_points"
     title, title_zh = "There are not enough points", "积分不足"
 

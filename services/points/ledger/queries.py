@@ -1,6 +1,6 @@
 """What is read of the ledger, and its one lock."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from uuid import UUID
 
 from sqlalchemy import func, select
@@ -33,6 +33,15 @@ async def accounts_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[U
     """Those of the accounts that were ever posted to, as they are now."""
     found = await session.scalars(select(Account).where(Account.id.in_(ids)).execution_options(populate_existing=True))
     return {account.id: account for account in found}
+
+
+async def posting_accounts(session: AsyncSession, ids: Sequence[UUID]) -> list[Account]:
+    """The accounts that postings to these go to: they themselves, or the ones they were merged into."""
+    accounts = await accounts_by_id(session, ids)
+    merged = {account.merged_into_id for account in accounts.values() if account.merged_into_id}
+    if merged:
+        accounts |= await accounts_by_id(session, merged)
+    return [accounts[accounts[id_].merged_into_id or id_] for id_ in ids]
 
 
 async def amount_reversed(session: AsyncSession, transfer_id: UUID) -> int:

@@ -27,7 +27,10 @@ class Account(Base):
     """Points of one owner for one purpose. `balance` is what is posted: credits less debits."""
 
     __tablename__ = "account"
-    __table_args__ = (UniqueConstraint("ledger", "owner_kind", "owner_id", "purpose"),)
+    __table_args__ = (
+        UniqueConstraint("ledger", "owner_kind", "owner_id", "purpose"),
+        Index(None, "merged_into_id", postgresql_where=text("merged_into_id IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     ledger: Mapped[LedgerName] = mapped_column(ForeignKey("ledger.name"))
@@ -40,6 +43,10 @@ class Account(Base):
     version: Mapped[int]
     """How many entries the account has: the number of its last one."""
     opened_at: Mapped[datetime]
+    merged_into_id: Mapped[UUID | None] = mapped_column(ForeignKey("account.id"))
+    """The account that has taken this one's place: what is posted to this one goes there. It is never one that
+    was merged itself, however many mergers there were.
+    """
 
     @property
     def available(self) -> int:
@@ -59,6 +66,7 @@ class Account(Base):
             balance=0,
             version=0,
             opened_at=at,
+            merged_into_id=None,
         )
 
     def apply(self, transfer: "Transfer", amount: int) -> "Entry":

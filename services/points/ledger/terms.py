@@ -49,6 +49,11 @@ class AccountKey:
         return 0 if self.purpose is Purpose.WALLET else None
 
 
+def household_wallet(household_id: UUID) -> AccountKey:
+    """志愿积分: the points of a household, earned and spent by all of it."""
+    return AccountKey(LedgerName.CIVIC, OwnerKind.HOUSEHOLD, household_id)
+
+
 def coupon_liability() -> AccountKey:
     """The account of all open coupons: its balance is the sum of what they cost."""
     return AccountKey(LedgerName.CIVIC, OwnerKind.SYSTEM, _SYSTEM, Purpose.COUPON_LIABILITY)

@@ -53,9 +53,10 @@ async def list_entries(
     session: SessionDep,
     cursors: CursorsDep,
 ) -> Page[EntryOut]:
-    """积分明细: an account's entries, newest first, each with the rule, its version and the order it was for.
+    """积分明细: an account's entries, newest first, each with the rule, its version, and what it was for.
 
-    For the owner (every member, of a household), auditors and administrators; for others there is no such account.
+    For the owner (of a household, everybody who is a member of it now), auditors and administrators; for others
+    there is no such account.
     """
     filters = {"list": "entries", "account": str(account_id)}
     last = cursors.decode(paging.cursor, filters)

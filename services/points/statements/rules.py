@@ -2,7 +2,7 @@
 
 from chassis.core.actor import Actor
 from services.points.ledger.tables import Account
-from services.points.ledger.terms import AccountKey
+from services.points.ledger.terms import AccountKey, household_wallet
 from services.points.terms import LedgerName, OwnerKind
 
 STAFF = frozenset(
@@ -24,7 +24,7 @@ def own_wallets(actor: Actor) -> list[AccountKey]:
     """The wallets of a person, opened or not: their household's, and with a staff post their own."""
     wallets = []
     if actor.household_id is not None:
-        wallets.append(AccountKey(LedgerName.CIVIC, OwnerKind.HOUSEHOLD, actor.household_id))
+        wallets.append(household_wallet(actor.household_id))
     if actor.has(*STAFF):
         wallets.append(AccountKey(LedgerName.STAFF, OwnerKind.PERSON, actor.id))
     return wallets

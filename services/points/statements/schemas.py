@@ -5,9 +5,10 @@ from typing import Self
 from uuid import UUID, uuid5
 
 from chassis.core.schema import Out
+from services.points.awards.terms import SubjectKind
 from services.points.ledger.tables import Account
 from services.points.ledger.terms import Purpose, TransferCode
-from services.points.statements.queries import Line
+from services.points.statements.queries import Line, Subject
 from services.points.terms import LedgerName, OwnerKind
 
 
@@ -52,12 +53,26 @@ class OrderRef(Out):
     number: str | None
 
 
+class ActivityRef(Out):
+    """The activity that points were awarded for."""
+
+    id: UUID
+    title: str
+
+
+class CouponRef(Out):
+    """The coupon that points were paid for, and the title of its reward."""
+
+    id: str
+    reward: str
+
+
 class EntryOut(Out):
     """One movement on an account.
 
-    `amount` is signed. `sequence` is the transfer's number in its ledger. `withheld` is what a cap kept back
-    of the award. `reverses` is the transfer that this one takes back; `rule` and `order` are then those of
-    that transfer.
+    `amount` is signed. `sequence` is the transfer's number in its ledger. Points were awarded for an
+    `order` or an `activity`, paid for a `coupon`. `withheld` is what a cap kept back of the award. `reverses` is
+    the transfer that this one takes back; `rule`, `order`, `activity` and `coupon` are then those of that transfer.
     """
 
     id: UUID
@@ -71,6 +86,8 @@ class EntryOut(Out):
     code: TransferCode
     rule: RuleRef | None
     order: OrderRef | None
+    activity: ActivityRef | None
+    coupon: CouponRef | None
     withheld: int
     reverses: UUID | None
 
@@ -92,7 +109,21 @@ class EntryOut(Out):
             posted_at=transfer.posted_at,
             code=transfer.code,
             rule=rule,
-            order=OrderRef(id=line.order_id, number=line.order_number) if line.order_id else None,
+            order=_order(line.subject),
+            activity=_activity(line.subject),
+            coupon=CouponRef(id=line.coupon.id, reward=line.coupon.reward) if line.coupon else None,
             withheld=line.withheld,
             reverses=transfer.reverses_id,
         )
+
+
+def _order(subject: Subject | None) -> OrderRef | None:
+    if subject is None or subject.kind is not SubjectKind.ORDER:
+        return None
+    return OrderRef(id=subject.id, number=subject.label)
+
+
+def _activity(subject: Subject | None) -> ActivityRef | None:
+    if subject is None or subject.kind is not SubjectKind.ATTENDANCE or subject.label is None:
+        return None
+    return ActivityRef(id=subject.id, title=subject.label)

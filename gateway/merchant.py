@@ -1,0 +1,41 @@
+"""What the edge itself answers where merchants call: the partner protocol's envelope in place of problem+json.
+
+The service behind judges signatures and signs its answers; what the edge refuses is not signed, by which a merchant
+knows to ask what became of the request before sending another.
+"""
+
+from pydantic import BaseModel
+from starlette.responses import JSONResponse, Response
+
+from chassis.core.errors import DomainError
+
+
+class MerchantRefusalDetail(BaseModel):
+    """What was wrong this time; the edge looks at no field."""
+
+    reason: str
+    fields: list[str]
+
+
+class MerchantRefusal(BaseModel):
+    """A refusal or failure of the edge, in the partner protocol."""
+
+    code: str
+    message: str
+    detail: MerchantRefusalDetail
+
+
+def envelope(refusal: DomainError, request_id: str) -> Response:
+    """The answer to a DomainError under `/merchant/v1`."""
+    body = MerchantRefusal(
+        code=_code(refusal.status),
+        message=f"{refusal.title_zh} {refusal.title}",
+        detail=MerchantRefusalDetail(reason=refusal.detail, fields=[]),
+    )
+    return JSONResponse(body.model_dump(), refusal.status, {**refusal.headers, "Request-ID": request_id})
+
+
+def _code(status: int) -> str:
+    if status == 429:
+        return "RATE_LIMITED"
+    return "SYSTEM_ERROR" if status >= 500 else "PARAM_ERROR"

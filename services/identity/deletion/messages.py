@@ -1,0 +1,19 @@
+"""The fact that a person's data were erased."""
+
+from typing import ClassVar
+from uuid import UUID
+
+from chassis.core.messages import Message
+
+
+class PersonDeleted(Message):
+    """Somebody deleted their account: whoever keeps their name or phone erases it. The id stays as a pseudonym."""
+
+    type: ClassVar[str] = "identity.person_deleted.v1"
+    to: ClassVar[tuple[str, ...]] = ("orders",)
+
+    person_id: UUID
+
+    @property
+    def aggregate(self) -> str:
+        return f"person/{self.person_id}"

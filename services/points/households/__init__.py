@@ -1,0 +1,1 @@
+"""What this service knows of households: ids alone, as identity told it last."""

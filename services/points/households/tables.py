@@ -1,0 +1,31 @@
+"""Our copy of who belongs to which household: ids, and whether a consent is needed and alive. No names, no ages."""
+
+from uuid import UUID
+
+from sqlalchemy import ForeignKey
+from sqlalchemy.orm import Mapped, mapped_column
+
+from services.points.tables import Base
+
+
+class Household(Base):
+    """A household as of `version`, which identity counts up with every change. `dissolved_into`: the one it joined."""
+
+    __tablename__ = "household"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True)
+    version: Mapped[int]
+    dissolved_into: Mapped[UUID | None]
+
+
+class Member(Base):
+    """A member of a household. While two households change, a person may stand in both for a moment."""
+
+    __tablename__ = "member"
+
+    household_id: Mapped[UUID] = mapped_column(ForeignKey("household.id"), primary_key=True)
+    person_id: Mapped[UUID] = mapped_column(primary_key=True)
+    child: Mapped[bool]
+    """Under fourteen, and so in need of a guardian."""
+    consented: Mapped[bool]
+    """Whether a guardian's consent to taking part in activities is alive."""

@@ -1,0 +1,117 @@
+"""What the merchants' door refuses. The code on the wire is the code here in capitals (see `envelope`)."""
+
+from chassis.core.errors import (
+    Conflict,
+    DomainError,
+    FieldError,
+    Forbidden,
+    Invalid,
+    NotFound,
+    RequestInProgress,
+    Unauthenticated,
+)
+from services.points.merchants.terms import SCHEMES
+
+
+class NotSigned(Unauthenticated):
+    """What is wrong with a request before anything is done."""
+
+    challenge = ", ".join(SCHEMES)
+
+
+class SignError(NotSigned):
+    """No signature, or none that can be read, or by no key that is good here, or not over this request.
+
+    What cannot be read is said; which of the others it is, is not.
+    """
+
+    code = "sign_error"
+    title, title_zh = "The signature is not right", "签名错误"
+
+
+class TimestampExpired(NotSigned):
+    code = "timestamp_expired"
+    title, title_zh = "The timestamp is more than 300 s from our clock", "时间戳与服务器时间相差超过300秒"
+
+
+class NonceReused(NotSigned):
+    code = "nonce_reused"
+    title, title_zh = "This nonce was used before; sign anew", "随机串已使用，请重新签名"
+
+
+class NoAuth(Forbidden):
+    """The store is not one of the merchant's (whether it is another's is not said), or the merchant is suspended."""
+
+    code = "no_auth"
+    title, title_zh = "This merchant may not do that", "商户无此权限"
+
+
+class OutRequestNoConflict(Conflict):
+    code = "out_request_no_conflict"
+    title, title_zh = (
+        "This out_request_no belongs to a request with other parameters",
+        "商户请求单号已用于其他参数的请求",
+    )
+
+
+class NumberInProgress(RequestInProgress):
+    """The first request under this number has not been answered within five seconds."""
+
+    def __init__(self) -> None:
+        super().__init__(headers={"Retry-After": "2"})
+
+
+class RequestNotFound(NotFound):
+    """Nothing was done under this number so far."""
+
+    code = "request_not_found"
+    title, title_zh = "No request was made under this number", "该请求单号不存在"
+
+
+class CodeOrToken(Invalid):
+    """Exactly one of the two says which coupon it is."""
+
+    def __init__(self) -> None:
+        reason = "exactly one of coupon_code and prepare_token is needed"
+        super().__init__(fields=[FieldError("body.coupon_code", reason), FieldError("body.prepare_token", reason)])
+
+
+class PrepareTokenInvalid(Invalid):
+    """Not a token that this merchant was given for this store."""
+
+    def __init__(self) -> None:
+        super().__init__(fields=[FieldError("body.prepare_token", "was not made for this merchant and store")])
+
+
+class UseTimeAhead(Invalid):
+    def __init__(self) -> None:
+        super().__init__(fields=[FieldError("body.use_time", "lies in the future")])
+
+
+class MerchantNotFound(NotFound):
+    code = "merchant_not_found"
+    title, title_zh = "There is no such merchant", "没有这个商户"
+
+
+class KeyNotAcceptable(Invalid):
+    code = "key_not_acceptable"
+    title, title_zh = "This public key cannot be taken", "公钥不符合要求"
+
+
+class TooManyKeys(Conflict):
+    """A merchant has two keys of a kind at most: the one in use and its successor."""
+
+    code = "too_many_keys"
+    title, title_zh = "Two keys of this kind are live already", "同类有效密钥已有两个"
+
+
+class BodyTooLarge(DomainError):
+    status, code = 413, "body_too_large"
+    title, title_zh = "The request is too large", "请求内容过大"
+
+
+class Internal(DomainError):
+    """A defect of ours. What it was stands in the log, under the request id."""
+
+    status, code = 500, "internal"
+    title, title_zh = "Something went wrong here", "服务器内部错误"

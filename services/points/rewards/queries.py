@@ -1,0 +1,221 @@
+"""Reading and locking rewards and coupons."""
+
+from collections import defaultdict
+from collections.abc import Collection, Sequence
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import joinedload
+
+from chassis.core import clock
+from chassis.core.actor import Actor
+from chassis.core.crypto import Vault
+from chassis.core.paging import Cursors
+from chassis.core.schema import Page
+from services.points.households.queries import household_of
+from services.points.merchants.queries import merchant_names
+from services.points.rewards import rules
+from services.points.rewards.errors import CouponNotFound, RewardNotFound
+from services.points.rewards.schemas import (
+    CouponDetail,
+    CouponFilters,
+    CouponOut,
+    MerchantRef,
+    RewardOut,
+    RewardPaging,
+)
+from services.points.rewards.tables import Coupon, CouponEvent, Reward, RewardMerchant, WrongCodeCount
+from services.points.rewards.terms import CouponRef, CouponState, WrongCodeSubject
+
+
+async def list_rewards(session: AsyncSession, cursors: Cursors, paging: RewardPaging) -> Page[RewardOut]:
+    """A page of what is on offer now, the cheapest first. Raises InvalidCursor."""
+    filters = {"list": "rewards"}
+    at = clock.now()
+    statement = select(Reward).where(Reward.starts_at <= at, at < Reward.ends_at)
+    if after := cursors.decode(paging.cursor, filters):
+        statement = statement.where(tuple_(Reward.cost, Reward.id) > (int(after[0]), UUID(str(after[1]))))
+    statement = statement.order_by(Reward.cost, Reward.id).limit(paging.limit + 1)
+    rewards = (await session.scalars(statement)).all()
+    shown = rewards[: paging.limit]
+    more = len(rewards) > paging.limit
+    return Page(
+        items=await _shown(session, shown),
+        next_cursor=cursors.encode(filters, [shown[-1].cost, str(shown[-1].id)]) if more else None,
+    )
+
+
+async def reward_detail(session: AsyncSession, reward_id: UUID) -> RewardOut:
+    """A reward, on offer or not. Raises RewardNotFound."""
+    reward = await session.get(Reward, reward_id)
+    if reward is None:
+        raise RewardNotFound
+    [shown] = await _shown(session, [reward])
+    return shown
+
+
+async def list_coupons(
+    session: AsyncSession, cursors: Cursors, actor: Actor, filters: CouponFilters
+) -> Page[CouponOut]:
+    """A page of the coupons of the actor's household, the latest first. Raises InvalidCursor."""
+    carried = {"list": "coupons"} | filters.model_dump(mode="json", exclude={"cursor", "limit"}, exclude_none=True)
+    after = cursors.decode(filters.cursor, carried)
+    household_id = await household_of(session, actor)
+    if household_id is None:
+        return Page(items=[], next_cursor=None)
+    at = clock.now()
+    statement = select(Coupon).options(joinedload(Coupon.reward)).where(Coupon.household_id == household_id)
+    if filters.state is not None:
+        statement = statement.where(_is(filters.state, at))
+    if after is not None:
+        last = (datetime.fromisoformat(str(after[0])), str(after[1]))
+        statement = statement.where(tuple_(Coupon.issued_at, Coupon.id) < last)
+    statement = statement.order_by(Coupon.issued_at.desc(), Coupon.id.desc()).limit(filters.limit + 1)
+    coupons = (await session.scalars(statement)).all()
+    shown = coupons[: filters.limit]
+    more = len(coupons) > filters.limit
+    return Page(
+        items=[CouponOut.of(coupon, at) for coupon in shown],
+        next_cursor=cursors.encode(carried, [shown[-1].issued_at.isoformat(), shown[-1].id]) if more else None,
+    )
+
+
+async def coupon_detail(session: AsyncSession, vault: Vault, actor: Actor, coupon_id: str) -> CouponDetail:
+    """A coupon of the actor's household with its present code. Raises CouponNotFound."""
+    household_id = await household_of(session, actor)
+    statement = select(Coupon).options(joinedload(Coupon.reward))
+    coupon = await session.scalar(statement.where(Coupon.id == coupon_id, Coupon.household_id == household_id))
+    if coupon is None:
+        raise CouponNotFound
+    return shown_to_household(vault, coupon)
+
+
+def shown_to_household(vault: Vault, coupon: Coupon) -> CouponDetail:
+    """A coupon with the code that it has at this moment."""
+    at = clock.now()
+    return CouponDetail.showing(coupon, at, lambda: rules.code(coupon.id, open_secret(vault, coupon), at))
+
+
+def open_secret(vault: Vault, coupon: Coupon) -> bytes:
+    """The secret that a coupon's codes come from."""
+    return bytes.fromhex(vault.open(coupon.secret_sealed, secret_context(coupon.id)))
+
+
+def secret_context(coupon_id: str) -> str:
+    """What a coupon's secret is sealed for."""
+    return f"coupon.secret:{coupon_id}"
+
+
+async def lock_reward(session: AsyncSession, reward_id: UUID) -> Reward:
+    """A reward, locked until the transaction ends. Lock the ledger first. Raises RewardNotFound."""
+    statement = select(Reward).where(Reward.id == reward_id).with_for_update()
+    reward = await session.scalar(statement.execution_options(populate_existing=True))
+    if reward is None:
+        raise RewardNotFound
+    return reward
+
+
+async def redeemed(session: AsyncSession, reward_id: UUID, household_id: UUID) -> int:
+    """How many coupons of this reward the household has had, without those it was refunded."""
+    statement = select(func.count()).where(
+        Coupon.household_id == household_id,
+        Coupon.reward_id == reward_id,
+        Coupon.state != CouponState.REFUNDED,
+    )
+    return (await session.scalars(statement)).one()
+
+
+async def is_taken(session: AsyncSession, coupon_id: str) -> bool:
+    """Whether a coupon has this id. Under the ledger's lock nobody else can take it meanwhile."""
+    return bool(await session.scalar(select(exists().where(Coupon.id == coupon_id))))
+
+
+async def lock_coupon(session: AsyncSession, coupon_id: str) -> Coupon:
+    """A coupon, locked until the transaction ends. Lock the ledger first. Raises CouponNotFound."""
+    statement = select(Coupon).options(joinedload(Coupon.reward)).where(Coupon.id == coupon_id)
+    statement = statement.with_for_update(of=Coupon)
+    coupon = await session.scalar(statement.execution_options(populate_existing=True))
+    if coupon is None:
+        raise CouponNotFound
+    return coupon
+
+
+async def coupon_for_merchant(session: AsyncSession, coupon_id: str, merchant_id: UUID) -> Coupon:
+    """A coupon that the merchant honours, or that was used there. Raises CouponNotFound."""
+    honoured = exists().where(RewardMerchant.reward_id == Coupon.reward_id, RewardMerchant.merchant_id == merchant_id)
+    statement = select(Coupon).options(joinedload(Coupon.reward))
+    statement = statement.where(Coupon.id == coupon_id, or_(honoured, Coupon.used_by == merchant_id))
+    coupon = await session.scalar(statement.execution_options(populate_existing=True))
+    if coupon is None:
+        raise CouponNotFound
+    return coupon
+
+
+async def is_honoured(session: AsyncSession, reward_id: UUID, merchant_id: UUID) -> bool:
+    """Whether the merchant takes this reward's coupons."""
+    return await session.get(RewardMerchant, (reward_id, merchant_id)) is not None
+
+
+async def events_of(session: AsyncSession, coupon_id: str) -> Sequence[CouponEvent]:
+    """What happened to a coupon, from its issue on."""
+    statement = select(CouponEvent).where(CouponEvent.coupon_id == coupon_id).order_by(CouponEvent.number)
+    return (await session.scalars(statement)).all()
+
+
+async def lock_wrong_codes(session: AsyncSession, by: WrongCodeSubject, subject: str, hour: datetime) -> WrongCodeCount:
+    """This subject's count for this clock hour, begun if need be, locked. Lock the merchant's before the coupon's."""
+    statement = (
+        insert(WrongCodeCount)
+        .values(by=by, subject=subject, hour=hour, wrong=0)
+        .on_conflict_do_update(
+            index_elements=[WrongCodeCount.by, WrongCodeCount.subject, WrongCodeCount.hour],
+            set_={"wrong": WrongCodeCount.wrong},  # changes nothing, but locks the row and returns it
+        )
+        .returning(WrongCodeCount)
+    )
+    return (await session.scalars(statement, execution_options={"populate_existing": True})).one()
+
+
+async def delete_wrong_codes(session: AsyncSession, *, of_hours_until: datetime) -> None:
+    """Forget what was counted in clock hours that began by then."""
+    await session.execute(delete(WrongCodeCount).where(WrongCodeCount.hour <= of_hours_until))
+
+
+async def coupons_of_transfers(session: AsyncSession, transfer_ids: Collection[UUID]) -> dict[UUID, CouponRef]:
+    """The coupon that each of these transfers issued or used, for those that did."""
+    if not transfer_ids:
+        return {}
+    statement = (
+        select(CouponEvent.transfer_id, Coupon.id, Reward.title)
+        .join(Coupon, Coupon.id == CouponEvent.coupon_id)
+        .join(Reward, Reward.id == Coupon.reward_id)
+        .where(CouponEvent.transfer_id.in_(transfer_ids))
+    )
+    return {row.transfer_id: CouponRef(row.id, row.title) for row in await session.execute(statement)}
+
+
+async def _shown(session: AsyncSession, rewards: Sequence[Reward]) -> list[RewardOut]:
+    ids = [reward.id for reward in rewards]
+    statement = select(RewardMerchant).where(RewardMerchant.reward_id.in_(ids)).order_by(RewardMerchant.merchant_id)
+    honours = (await session.scalars(statement)).all()
+    names = await merchant_names(session, {row.merchant_id for row in honours})
+    merchants = defaultdict[UUID, list[MerchantRef]](list)
+    for row in honours:
+        if row.merchant_id in names:
+            merchants[row.reward_id].append(MerchantRef(id=row.merchant_id, name=names[row.merchant_id]))
+    return [RewardOut.of(reward, merchants[reward.id]) for reward in rewards]
+
+
+def _is(state: CouponState, at: datetime) -> ColumnElement[bool]:
+    """The condition that is `rules.state_at`."""
+    past = and_(Coupon.state == CouponState.EFFECTIVE, Coupon.expires_at <= at)
+    match state:
+        case CouponState.EFFECTIVE:
+            return and_(Coupon.state == CouponState.EFFECTIVE, Coupon.expires_at > at)
+        case CouponState.EXPIRED:
+            return or_(Coupon.state == CouponState.EXPIRED, past)
+        case _:
+            return Coupon.state == state

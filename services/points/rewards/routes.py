@@ -1,0 +1,81 @@
+"""HTTP of rewards and coupons, for residents."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import Depends, Path, Query
+
+from chassis.core.paging import InvalidCursor
+from chassis.core.schema import Page
+from chassis.web.deps import CursorsDep, SessionDep, VaultDep
+from chassis.web.problems import problems
+from chassis.web.router import Router
+from services.points.deps import CivicTurn, require_key
+from services.points.ledger.errors import InsufficientPoints
+from services.points.permissions import MayRedeem, SignedIn
+from services.points.rewards import actions, queries
+from services.points.rewards.errors import (
+    CouponNotFound,
+    HouseholdLimitReached,
+    NotOfHousehold,
+    OutOfStock,
+    RewardNotFound,
+    RewardNotOffered,
+)
+from services.points.rewards.schemas import CouponDetail, CouponFilters, CouponOut, Nothing, RewardOut, RewardPaging
+
+rewards = Router(prefix="/api/points/rewards", tags=["rewards"])
+coupons = Router(prefix="/api/points/coupons", tags=["coupons"])
+
+CouponId = Annotated[str, Path(max_length=40)]
+
+
+@rewards.get("", responses=problems(InvalidCursor))
+async def list_rewards(
+    paging: Annotated[RewardPaging, Query()], session: SessionDep, cursors: CursorsDep
+) -> Page[RewardOut]:
+    """兑换目录: what is on offer now, the cheapest first, also where nothing is left of it. Open to all."""
+    return await queries.list_rewards(session, cursors, paging)
+
+
+@rewards.get("/{reward_id}", responses=problems(RewardNotFound))
+async def show_reward(reward_id: UUID, session: SessionDep) -> RewardOut:
+    """One reward, on offer or not. Open to all."""
+    return await queries.reward_detail(session, reward_id)
+
+
+@rewards.post(
+    "/{reward_id}/redeem",
+    status_code=201,
+    dependencies=[Depends(require_key)],
+    responses=problems(
+        RewardNotFound, NotOfHousehold, RewardNotOffered, HouseholdLimitReached, OutOfStock, InsufficientPoints
+    ),
+)
+async def redeem_reward(
+    reward_id: UUID,
+    actor: MayRedeem,
+    turn: CivicTurn,
+    session: SessionDep,
+    vault: VaultDep,
+    body: Nothing | None = None,
+) -> CouponDetail:
+    """兑换: points of one's household for a coupon, in one step. A refusal changes neither points nor stock.
+
+    An `Idempotency-Key` is required: the same key again gives the same coupon, with the code that was answered first.
+    """
+    return queries.shown_to_household(vault, await actions.redeem(session, vault, actor, reward_id))
+
+
+@coupons.get("", responses=problems(InvalidCursor))
+async def list_coupons(
+    filters: Annotated[CouponFilters, Query()], actor: SignedIn, session: SessionDep, cursors: CursorsDep
+) -> Page[CouponOut]:
+    """我的券: the coupons of one's household, the latest first, without their codes."""
+    return await queries.list_coupons(session, cursors, actor, filters)
+
+
+@coupons.get("/{coupon_id}", responses=problems(CouponNotFound))
+async def show_own_coupon(coupon_id: CouponId, actor: SignedIn, session: SessionDep, vault: VaultDep) -> CouponDetail:
+    """One coupon with the code to show at a till, for the members of its household."""
+    return await queries.coupon_detail(session, vault, actor, coupon_id)

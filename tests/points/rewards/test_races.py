@@ -1,0 +1,254 @@
+"""Many want the same at once: each piece, point and coupon goes to one, and nobody else loses anything."""
+
+import asyncio
+from collections import Counter
+from collections.abc import AsyncIterator, Hashable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from types import SimpleNamespace
+from typing import Any
+
+import httpx2
+import psycopg
+import pytest
+from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+
+from chassis.core import clock
+from chassis.core.turnstile import Turnstile
+from services.points.ledger.tables import Transfer
+from services.points.rewards import actions
+from services.points.rewards.errors import CouponCodeWrong, CouponUsed, TooManyWrongCodes
+from services.points.rewards.tables import Coupon, CouponEvent
+from services.points.terms import LedgerName
+from tests.points.facts import Family
+from tests.points.rewards.conftest import Merchant, Shop, all_of, code_of
+
+
+class Doors:
+    """As many turnstiles as there are processes: so many requests meet in the database at a time."""
+
+    def __init__(self, processes: int) -> None:
+        self._free = asyncio.Semaphore(processes)
+
+    @asynccontextmanager
+    async def turn(self, key: object) -> AsyncIterator[None]:
+        async with self._free:
+            yield
+
+
+def outcome(answer: httpx2.Response) -> str:
+    """An answer's status, and the code of a refusal."""
+    return "201" if answer.status_code == 201 else f"{answer.status_code} {code_of(answer)}"
+
+
+@contextmanager
+def behind(shop: Shop, turnstile: Turnstile | Doors) -> Iterator[None]:
+    """Everybody comes through this turnstile meanwhile."""
+    state = shop.points.town.apps["points"].state
+    kept, state.turnstile = state.turnstile, turnstile
+    try:
+        yield
+    finally:
+        state.turnstile = kept
+
+
+@pytest.fixture(params=["one process", "five processes"])
+def door(request: pytest.FixtureRequest, shop: Shop) -> Iterator[None]:
+    """In one process they queue up before the database; those of several meet in it."""
+    with behind(shop, Turnstile() if request.param == "one process" else Doors(5)):
+        yield
+
+
+@pytest.mark.usefixtures("door")
+async def test_of_fifty_households_that_want_five_pieces_five_get_one_and_the_others_keep_their_points(
+    shop: Shop,
+) -> None:
+    reward = await shop.reward(cost=12, stock=5)
+    families = await shop.households(50, 12)
+    answers = await asyncio.gather(*(shop.redeem(family, reward) for family in families))
+    assert Counter(outcome(answer) for answer in answers) == {"201": 5, "409 out_of_stock": 45}
+    won = {
+        family.id: answer.json()["id"] for family, answer in zip(families, answers, strict=True) if answer.is_success
+    }
+    assert await shop.balances(families) == {family.id: 0 if family.id in won else 12 for family in families}
+    async with shop.db.transaction() as session:
+        coupons = (await session.scalars(select(Coupon).where(Coupon.reward_id == reward))).all()
+    assert {coupon.household_id: coupon.id for coupon in coupons} == won
+    assert await shop.stock(reward) == 0
+    await shop.check()
+
+
+@pytest.mark.usefixtures("door")
+async def test_a_household_that_races_itself_spends_no_more_than_it_has(shop: Shop) -> None:
+    reward, family = await shop.reward(cost=12), await shop.household(30)
+    answers = await asyncio.gather(*(shop.redeem(family, reward) for _ in range(10)))
+    assert Counter(outcome(answer) for answer in answers) == {"201": 2, "422 insufficient_points": 8}
+    assert (await shop.balance(family), await shop.stock(reward)) == (6, 98)
+    await shop.check()
+
+
+@pytest.mark.usefixtures("door")
+async def test_a_household_that_races_itself_gets_no_more_than_its_share(shop: Shop) -> None:
+    reward, family = await shop.reward(household_limit=2), await shop.household(1000)
+    answers = await asyncio.gather(*(shop.redeem(family, reward) for _ in range(10)))
+    assert Counter(outcome(answer) for answer in answers) == {"201": 2, "409 household_limit_reached": 8}
+    assert (await shop.balance(family), await shop.stock(reward)) == (976, 98)
+    await shop.check()
+
+
+@pytest.mark.usefixtures("door")
+async def test_the_same_key_ten_times_at_once_is_one_coupon_and_ten_equal_answers(shop: Shop) -> None:
+    reward, family = await shop.reward(), await shop.household(1000)
+    answers = await asyncio.gather(*(shop.redeem(family, reward, key="ten-times") for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {201}
+    assert len({answer.content for answer in answers}) == 1
+    assert sorted(answer.headers.get("Idempotency-Hit", "") for answer in answers) == [""] + ["true"] * 9
+    assert (await shop.balance(family), await shop.stock(reward)) == (988, 99)
+
+
+@pytest.mark.usefixtures("door")
+async def test_whoever_redeems_while_the_family_merges_pays_once_and_keeps_the_coupon(shop: Shop) -> None:
+    reward, family, joined = await shop.reward(household_limit=1), await shop.household(24), await shop.household(24)
+    await shop.points.tell(
+        Family(id=joined.id).changed(1, joined.person_id, family.person_id),
+        Family(id=family.id).changed(1, family.person_id),
+    )
+    first, second, _ = await asyncio.gather(
+        shop.redeem(family, reward),
+        shop.redeem(joined, reward),
+        shop.points.tell(Family(id=family.id).dissolved(2, joined.id)),
+    )
+    got = [answer.json()["id"] for answer in (first, second) if answer.status_code == 201]
+    refused = [outcome(answer) for answer in (first, second) if answer.status_code != 201]
+    assert refused in ([], ["409 household_limit_reached"])
+    assert {item["id"] for item in await shop.coupons(joined)} == set(got)
+    assert await shop.balance(joined) == 48 - 12 * len(got)
+    await shop.check()
+
+
+async def test_ten_tills_with_one_coupon_are_one_use(shop: Shop) -> None:
+    tills = [Merchant() for _ in range(10)]
+    reward = await shop.reward(merchant_ids=[till.id for till in tills])
+    coupon = await shop.coupon(await shop.household(12), reward)
+    results = await all_of(*(shop.use(till, coupon["code"]) for till in tills))
+    assert Counter(type(result) for result in results) == {str: 1, CouponUsed: 9}
+    assert sum([await shop.payable(till) for till in tills]) == 12
+    await shop.check()
+
+
+async def test_one_till_that_sends_ten_times_at_once_uses_the_coupon_once(shop: Shop) -> None:
+    merchant = Merchant()
+    coupon = await shop.coupon(await shop.household(12), await shop.reward(merchant))
+    results = await all_of(*(shop.use_known(merchant, coupon["id"]) for _ in range(10)))
+    assert Counter(type(result) for result in results) == {str: 1, CouponUsed: 9}
+    assert await shop.payable(merchant) == 12
+
+
+async def test_redeeming_and_using_at_once_neither_waits_for_ever_nor_loses_a_point(shop: Shop) -> None:
+    merchant = Merchant()
+    reward = await shop.reward(merchant)
+    families = await shop.households(8, 24)
+    coupons = [await shop.coupon(family, reward) for family in families]
+    answers = await asyncio.gather(
+        *(shop.use(merchant, coupon["code"]) for coupon in coupons),
+        *(shop.redeem(family, reward) for family in families),
+    )
+    assert len({answer for answer in answers if isinstance(answer, str)}) == 8
+    assert await shop.payable(merchant) == 96
+    await shop.check()
+
+
+async def test_wrong_codes_sent_at_once_are_all_counted_and_the_right_one_does_not_slip_through(shop: Shop) -> None:
+    merchant = Merchant()
+    coupon = await shop.coupon(await shop.household(12), await shop.reward(merchant))
+    right = int(coupon["code"][14:])
+    guesses = [f"{coupon['id']}{(right + step) % 1_000_000:06d}" for step in range(1, 15)]
+    with clock.frozen(clock.now()):
+        results = await all_of(*(shop.judge(merchant, guess) for guess in guesses))
+        assert Counter(type(result) for result in results) == {CouponCodeWrong: 10, TooManyWrongCodes: 4}
+        with pytest.raises(TooManyWrongCodes):
+            await shop.judge(merchant, coupon["code"])
+
+
+async def test_tills_of_many_merchants_cannot_guess_one_coupon_together(shop: Shop) -> None:
+    tills = [Merchant() for _ in range(14)]
+    coupon = await shop.coupon(await shop.household(12), await shop.reward(merchant_ids=[till.id for till in tills]))
+    right = int(coupon["code"][14:])
+    with clock.frozen(clock.now()):
+        results = await all_of(
+            *(
+                shop.judge(till, f"{coupon['id']}{(right + step) % 1_000_000:06d}")
+                for step, till in enumerate(tills, start=1)
+            )
+        )
+        assert Counter(type(result) for result in results) == {CouponCodeWrong: 10, TooManyWrongCodes: 4}
+
+
+async def test_every_coupon_has_one_transfer_of_its_issue_and_at_most_one_of_its_use(shop: Shop) -> None:
+    merchant = Merchant()
+    reward, family = await shop.reward(merchant), await shop.household(60)
+    coupons = [await shop.coupon(family, reward) for _ in range(5)]
+    uses = await all_of(*(shop.use(merchant, coupon["code"]) for coupon in coupons[:3] for _ in range(2)))
+    use_nos = {use_no[:14]: use_no for use_no in uses if isinstance(use_no, str)}
+    async with shop.db.transaction() as session:
+        found = await session.scalars(
+            select(Transfer.reference)
+            .join(CouponEvent, CouponEvent.transfer_id == Transfer.id)
+            .where(CouponEvent.coupon_id.in_([coupon["id"] for coupon in coupons]))
+        )
+        references = sorted(found)
+    assert set(use_nos) == {coupon["id"] for coupon in coupons[:3]}
+    issues = [f"coupon/{coupon['id']}/issue" for coupon in coupons]
+    assert references == sorted(issues + [f"coupon/{id_}/use/{use_no}" for id_, use_no in use_nos.items()])
+
+
+class Counted(Turnstile):
+    """Says when so many have come to it."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__()
+        self._missing = number
+        self.complete = asyncio.Event()
+
+    @asynccontextmanager
+    async def turn(self, key: Hashable) -> AsyncIterator[None]:
+        self._missing -= 1
+        if not self._missing:
+            self.complete.set()
+        async with super().turn(key):
+            yield
+
+
+async def test_those_who_wait_for_the_ledger_take_no_connection_from_others(shop: Shop) -> None:
+    reward, families = await shop.reward(), await shop.households(10, 12)
+    turnstile = Counted(11)
+    with behind(shop, turnstile):
+        async with turnstile.turn(LedgerName.CIVIC):
+            redeeming = [asyncio.ensure_future(shop.redeem(family, reward)) for family in families]
+            await turnstile.complete.wait()
+            pool = shop.db.engine.pool
+            assert isinstance(pool, QueuePool)
+            assert pool.checkedout() == 0
+        answers = await asyncio.gather(*redeeming)
+    assert [answer.status_code for answer in answers] == [201] * 10
+
+
+async def test_redeeming_that_is_run_again_after_a_deadlock_does_not_wait_for_its_own_turn(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reward, family = await shop.reward(), await shop.household(12)
+    runs: list[Coupon] = []
+
+    async def redeem(*args: Any) -> Coupon:
+        runs.append(await actions.redeem(*args))
+        if len(runs) == 1:
+            raise OperationalError("UPDATE", {}, psycopg.errors.DeadlockDetected())
+        return runs[-1]
+
+    monkeypatch.setattr("services.points.rewards.routes.actions", SimpleNamespace(redeem=redeem))
+    with behind(shop, Turnstile(wait_seconds=0.5)):
+        answer = await shop.redeem(family, reward)
+    assert (answer.status_code, len(runs)) == (201, 2)
+    assert [item["id"] for item in await shop.coupons(family)] == [answer.json()["id"]]
+    await shop.check()
