@@ -155,21 +155,22 @@ async def test_a_persons_token_is_no_merchants_signature(market: Market) -> None
 # Timestamp
 
 
-@pytest.mark.parametrize("off", [LONG_AGO, -LONG_AGO, timedelta(seconds=301), timedelta(seconds=-302)], ids=str)
+@pytest.mark.parametrize("off", [LONG_AGO, -LONG_AGO, timedelta(seconds=301), timedelta(seconds=-301)], ids=str)
 async def test_a_clock_that_is_off_is_told_so_and_nothing_else(market: Market, till: Till, off: timedelta) -> None:
     """Neither that the key is unknown nor that the signature is wrong. Nothing is done, and no nonce is burnt."""
-    at = clock.now() + off
-    right = await till.send("POST", ECHO, at=at)
-    market.check_signed(right)
-    wrong_signature = await till.send("POST", ECHO, b"{}", sent=b"[]", at=at)
-    unknown_key = await till.send("POST", ECHO, at=at, serial_no="FFFF")
+    now = clock.now().replace(microsecond=0)
+    with clock.frozen(now):
+        right = await till.send("POST", ECHO, at=now + off)
+        market.check_signed(right)
+        wrong_signature = await till.send("POST", ECHO, b"{}", sent=b"[]", at=now + off)
+        unknown_key = await till.send("POST", ECHO, at=now + off, serial_no="FFFF")
     bodies = {answer.content for answer in (right, wrong_signature, unknown_key)}
     assert len(bodies) == 1
     assert refusal(right) == TIMESTAMP_EXPIRED
     assert await nonces(market, till) == 0
 
 
-@pytest.mark.parametrize("seconds", [-300, 299])
+@pytest.mark.parametrize("seconds", [-300, 300])
 async def test_a_clock_may_be_off_by_five_minutes(till: Till, seconds: int) -> None:
     at = clock.now().replace(microsecond=0)
     with clock.frozen(at):
