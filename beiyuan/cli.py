@@ -27,9 +27,11 @@ app = typer.Typer(
 )
 demo_commands = typer.Typer(help="The demo town: people, places, orders and more, all invented.", no_args_is_help=True)
 message_commands = typer.Typer(help="Messages between services that were not delivered.", no_args_is_help=True)
+job_commands = typer.Typer(help="Background jobs that were given up.", no_args_is_help=True)
 key_commands = typer.Typer(help="Key files.", no_args_is_help=True)
 app.add_typer(demo_commands, name="demo")
 app.add_typer(message_commands, name="messages")
+app.add_typer(job_commands, name="jobs")
 app.add_typer(key_commands, name="keys")
 
 out = Console()
@@ -186,6 +188,34 @@ def messages_skip(service: ServiceName, ids: Annotated[list[str], typer.Argument
     with _told_plainly(), any_database(AdminSettings()) as urls:
         count = deliveries.skip(urls.admin, _known(service), ids)
         out.print(f"{count} message(s) given up.")
+
+
+@job_commands.command("list")
+def jobs_list(service: Annotated[str | None, typer.Option(help="Only of this service.")] = None) -> None:
+    """Jobs that were given up after their last try."""
+    from beiyuan.failed_jobs import failed_jobs
+
+    with _told_plainly(), any_database(AdminSettings()) as urls:
+        table = Table("service", "id", "job", "tries", "since")
+        for name in [service] if service else SERVICES:
+            for job in failed_jobs(urls.admin, _known(name)):
+                since = f"{job.failed_at:%Y-%m-%d %H:%M}" if job.failed_at else ""
+                what = f"{job.name} (periodic)" if job.periodic else job.name
+                table.add_row(name, str(job.id), what, str(job.attempts), since)
+    out.print(table if table.row_count else "No job was given up.")
+
+
+@job_commands.command("retry")
+def jobs_retry(
+    service: Annotated[str, typer.Option(help=f"Whose jobs: {', '.join(SERVICES)}.")],
+    ids: Annotated[list[int] | None, typer.Argument(help="Job ids; all, if none.")] = None,
+) -> None:
+    """Try jobs once more that were given up; periodic ones run again by themselves."""
+    from beiyuan.failed_jobs import retry
+
+    with _told_plainly(), any_database(AdminSettings()) as urls:
+        count = retry(urls.admin, _known(service), ids or [])
+        out.print(f"{count} job(s) will be tried once more.")
 
 
 @key_commands.command("init")

@@ -12,7 +12,7 @@ import psycopg
 from alembic.script import ScriptDirectory
 from pydantic_settings import BaseSettings
 
-from beiyuan import deliveries
+from beiyuan import deliveries, failed_jobs
 from beiyuan.installation import (
     AdminSettings,
     InstallationError,
@@ -167,6 +167,13 @@ def _schema(admin: str, service: str) -> Iterator[Finding]:
             "bad",
             f"{parked} message(s) of {service} were refused by a subscriber; what follows them waits.",
             f"See why: `beiyuan messages list --service {service}`. Then `beiyuan messages retry`, or `skip`.",
+        )
+    if failed := failed_jobs.failed_jobs(admin, service):
+        names = ", ".join(sorted({job.name for job in failed}))
+        yield Finding(
+            "bad",
+            f"{len(failed)} job(s) of {service} failed and were given up: {names}.",
+            f"See why in the log. Then `beiyuan jobs retry --service {service}`; periodic ones run by themselves.",
         )
 
 

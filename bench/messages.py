@@ -33,7 +33,7 @@ from chassis.core.client import Directory
 from chassis.core.db import naming
 from chassis.core.ids import new_id
 from chassis.core.messages import MAX_BATCH, Envelope, Message, Subscriptions, publish
-from chassis.core.migrations import create_chassis_tables, create_job_tables
+from chassis.core.migrations import create_chassis_tables, create_job_tables, keep_headers_of_answers
 from chassis.core.runtime import Parts, Runtime
 from chassis.core.settings import ServiceSettings
 from chassis.web.app import Service, build_service
@@ -229,6 +229,7 @@ def create_schemas(url: str) -> None:
             with Operations.context(MigrationContext.configure(connection)):
                 create_chassis_tables()
                 create_job_tables()
+                keep_headers_of_answers()
             Base.metadata.create_all(connection)
         engine.dispose()
 

@@ -8,13 +8,14 @@ from pydantic import BaseModel
 from starlette.responses import JSONResponse, Response
 
 from chassis.core.errors import DomainError
+from chassis.web.problems import ProblemField
 
 
 class MerchantRefusalDetail(BaseModel):
     """What was wrong this time; the edge looks at no field."""
 
     reason: str
-    fields: list[str]
+    fields: list[ProblemField]
 
 
 class MerchantRefusal(BaseModel):
@@ -36,6 +37,6 @@ def envelope(refusal: DomainError, request_id: str) -> Response:
 
 
 def _code(status: int) -> str:
-    if status == 429:
-        return "RATE_LIMITED"
-    return "SYSTEM_ERROR" if status >= 500 else "PARAM_ERROR"
+    if status >= 500:
+        return "SYSTEM_ERROR"
+    return {404: "NOT_FOUND", 429: "RATE_LIMITED"}.get(status, "PARAM_ERROR")

@@ -5,15 +5,17 @@ own schema; SQL names no schema.
 """
 
 import asyncio
+import select
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import psycopg
-from sqlalchemy import DateTime, text
+from sqlalchemy import DateTime, event, text
 from sqlalchemy.engine import make_url
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, async_sessionmaker, create_async_engine
 from sqlalchemy.orm import DeclarativeBase, mapped_column
@@ -25,6 +27,7 @@ from chassis.core.settings import ServiceSettings
 T = TypeVar("T")
 
 _OUTCOME_SECONDS = 10
+_CHANNEL = "channel to notify"
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -78,10 +81,10 @@ class Database:
             pool_size=settings.db_pool_size,
             max_overflow=settings.db_pool_overflow,
             pool_timeout=settings.db_pool_timeout_seconds,
-            pool_pre_ping=True,
             hide_parameters=True,  # errors are logged, and parameters may be personal
             connect_args={"options": self.options, "connect_timeout": 5},
         )
+        event.listen(self.engine.sync_engine, "checkout", _refuse_the_dead)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
 
     @property
@@ -97,22 +100,37 @@ class Database:
             yield session
             await self.commit(session)
 
-    async def commit(self, session: AsyncSession) -> None:
+    async def commit(self, session: AsyncSession, *, repeatable: bool = False) -> None:
         """Commit; where the connection is lost meanwhile, find out what happened before anyone is told.
 
+        `repeatable` saves a round trip: whoever asked may simply ask again, so a lost connection is just a failure.
         Raises OutcomeUnknown if the server cannot be asked within ten seconds, the driver's error if it rolled back.
         """
         await session.flush()
         if not session.in_transaction():
             return
-        xid = await session.scalar(text("SELECT pg_current_xact_id_if_assigned()::text"))
+        xid = None if repeatable and _CHANNEL not in session.info else await self._last_words(session)
         try:
             await session.commit()
         except (OperationalError, InterfaceError) as error:
             if xid is None or not error.connection_invalidated:
                 raise
-            if not await self._was_committed(str(xid)):
+            if not await self._was_committed(xid):
                 raise
+
+    async def _last_words(self, session: AsyncSession) -> str | None:
+        """The transaction's id, if it wrote anything; whoever is to be notified is so in the same round trip.
+
+        The notification goes out with the commit, once. One that was asked for in a savepoint or an attempt that was
+        undone goes out as well, and wakes somebody for nothing.
+        """
+        question = "SELECT pg_current_xact_id_if_assigned()::text"
+        channel = session.info.pop(_CHANNEL, None)
+        if channel is None:
+            xid: str | None = await session.scalar(text(question))
+        else:  # no table in it: where tables are sharded, it stays on the node that the listeners are connected to
+            xid = await session.scalar(text(f"{question}, pg_notify(:channel, '')"), {"channel": channel})
+        return xid
 
     async def _was_committed(self, xid: str) -> bool:
         """Ask on a connection of its own: the pool's may be lost too, or all in use."""
@@ -145,6 +163,28 @@ class Database:
     async def dispose(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def notify_at_commit(session: AsyncSession, channel: str) -> None:
+    """Wake those who LISTEN on `channel` when `Database.commit` commits the transaction; one channel a session."""
+    session.info[_CHANNEL] = channel
+
+
+def _refuse_the_dead(connection: DBAPIConnection, *_: object) -> None:
+    """Of the pool's connections, those that the server has ended are replaced before anybody meets them.
+
+    They have something to read, its farewell and the end. To look costs no round trip, as a ping does. Raises
+    DisconnectionError, upon which the pool opens another one.
+    """
+    driver = connection.driver_connection
+    assert isinstance(driver, psycopg.AsyncConnection)
+    try:
+        arrived = select.poll()
+        arrived.register(driver.fileno(), select.POLLIN)
+        while arrived.poll(0):  # a notice is taken in; an end raises
+            driver.pgconn.consume_input()
+    except psycopg.OperationalError as error:
+        raise DisconnectionError from error
 
 
 def sqlstate(error: DBAPIError) -> str:

@@ -1,5 +1,6 @@
 """Requests that carry an `Idempotency-Key`: the first answer is kept with the change itself, repeats get it again."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -32,6 +33,7 @@ class RequestRow(ChassisBase):
     status: Mapped[int | None]
     content_type: Mapped[str | None] = mapped_column(String(100))
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)
+    headers: Mapped[bytes | None] = mapped_column(LargeBinary)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +48,12 @@ class RequestKey:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An HTTP answer as it is kept."""
+    """An HTTP answer as it is kept; body and headers are sealed."""
 
     status: int
     content_type: str
     body: bytes
+    headers: bytes | None
 
 
 async def begin(session: AsyncSession, request: RequestKey) -> Answer | None:
@@ -86,7 +89,7 @@ async def begin(session: AsyncSession, request: RequestKey) -> Answer | None:
         raise RequestInProgress
     if row.body_hash != request.body_hash:
         raise IdempotencyKeyReused
-    return Answer(row.status, row.content_type or "application/json", row.answer or b"")
+    return Answer(row.status, row.content_type or "application/json", row.answer or b"", row.headers)
 
 
 async def remember(session: AsyncSession, request: RequestKey, answer: Answer) -> None:
@@ -94,7 +97,7 @@ async def remember(session: AsyncSession, request: RequestKey, answer: Answer) -
     await session.execute(
         update(RequestRow)
         .where(*_row(request))
-        .values(status=answer.status, content_type=answer.content_type, answer=answer.body)
+        .values(status=answer.status, content_type=answer.content_type, answer=answer.body, headers=answer.headers)
     )
 
 
@@ -111,9 +114,10 @@ def _row(request: RequestKey) -> tuple[ColumnElement[bool], ...]:
     )
 
 
-async def forget_answers(session: AsyncSession, caller: str) -> None:
-    """Forget what a caller was answered, as far as they were: of whoever is erased no answer is kept."""
-    await session.execute(delete(RequestRow).where(RequestRow.caller == caller, RequestRow.status.is_not(None)))
+async def forget_answers(session: AsyncSession, callers: Collection[UUID]) -> None:
+    """Forget what these people were answered, as far as they were: answers may tell what is erased now."""
+    names = [str(caller) for caller in callers]
+    await session.execute(delete(RequestRow).where(RequestRow.caller.in_(names), RequestRow.status.is_not(None)))
 
 
 async def prune(db: Database, *, keep: timedelta) -> None:

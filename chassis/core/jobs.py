@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import procrastinate
 from procrastinate import JobContext
 from procrastinate.jobs import Status
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core import idempotency, relay
+from chassis.core import idempotency, messages, relay
 from chassis.core.db import Database, driver_connection
 
 if TYPE_CHECKING:
@@ -21,6 +22,17 @@ if TYPE_CHECKING:
 
 JobFunction = Callable[..., Awaitable[None]]
 _STALLED_SECONDS = 60.0
+
+IS_PERIODIC = "job.queueing_lock IS NOT NULL"
+MADE_GOOD = (
+    f"{IS_PERIODIC} AND EXISTS (SELECT FROM procrastinate_jobs later WHERE later.task_name = job.task_name"
+    " AND later.id > job.id AND later.status = 'succeeded')"
+)
+"""SQL on a failed `job`: a later run did what was due, as those of periodic jobs do."""
+FAILED = f"job.status = 'failed' AND NOT ({MADE_GOOD})"
+"""SQL on a `job`: it was given up and what it was to do has not been done."""
+_COUNT_FAILED = f"SELECT count(*) FROM procrastinate_jobs job WHERE {FAILED}"  # noqa: S608  # constants
+_FORGET_MADE_GOOD = f"DELETE FROM procrastinate_jobs job WHERE status = 'failed' AND {MADE_GOOD}"  # noqa: S608
 
 
 @dataclass(frozen=True)
@@ -60,6 +72,12 @@ async def defer(session: AsyncSession, name: str, **arguments: Any) -> None:
     app: procrastinate.App = session.info["jobs"]
     connection = await driver_connection(session)
     await app.configure_task(name, allow_unknown=False, connection=connection).defer_async(**arguments)
+
+
+async def failed(db: Database) -> int:
+    """How many jobs were given up, what they were to do undone."""
+    async with db.transaction() as session:
+        return int(await session.scalar(text(_COUNT_FAILED)) or 0)
 
 
 def job_app(service: str, db: Database, declared: list[Job]) -> procrastinate.App:
@@ -111,7 +129,15 @@ async def _retry_stalled_jobs(runtime: "Runtime") -> None:
 
 
 async def _forget(runtime: "Runtime") -> None:
-    """Delivered messages go after thirty days, answers to idempotent requests after seven, finished jobs after one."""
+    """What nobody will ask for any more goes.
+
+    Delivered messages after thirty days and what was received after sixty, answers to idempotent requests after seven,
+    jobs that succeeded after one; those that failed after thirty, or once a later run has made good what they left.
+    """
     await relay.prune(runtime.db, keep=timedelta(days=30))
+    await messages.forget_received(runtime.db, runtime.parts.subscriptions or {})
     await idempotency.prune(runtime.db, keep=timedelta(days=7))
+    async with runtime.db.transaction() as session:  # before the later runs are forgotten themselves
+        await session.execute(text(_FORGET_MADE_GOOD))
     await runtime.jobs.job_manager.delete_old_jobs(nb_hours=24)
+    await runtime.jobs.job_manager.delete_old_jobs(nb_hours=30 * 24, include_failed=True)

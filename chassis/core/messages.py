@@ -5,8 +5,10 @@ The publisher writes a message and one delivery for each subscriber in the trans
 its effect in one transaction and drops repeats. The wire format is CloudEvents 1.0, JSON batches.
 """
 
+import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, ClassVar, Literal, TypeVar
 from uuid import UUID
 
@@ -18,18 +20,22 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.core import clock
-from chassis.core.db import ChassisBase, Database, Instant, is_away, is_contention
+from chassis.core.db import ChassisBase, Database, Instant, is_away, is_contention, notify_at_commit
 from chassis.core.errors import DomainError
-from chassis.core.ids import new_id
+from chassis.core.ids import made_before, new_id
 from chassis.core.schema import Out
-from chassis.core.telemetry import traceparent
+from chassis.core.telemetry import traceparent, within_trace
 
 log = structlog.get_logger(__name__)
 
 Outcome = Literal["accepted", "refused", "failed", "deferred"]
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 512 * 1024
+_FIRST_PART = 10
+_PART_SECONDS = 0.1  # how long a transaction that receives messages should take at most
 MAX_DATA_BYTES = 64 * 1024
+REMEMBERED = timedelta(days=60)
+"""How old a message may be when it comes: for so long its receiver knows whether it came before."""
 CONTENT_TYPE = "application/cloudevents-batch+json"
 
 
@@ -99,14 +105,20 @@ class Message(Out):
         raise NotImplementedError
 
 
+# Sorted, so that the sequences go up in the order given.
 _PUBLISH = text(
     "WITH published AS ("
     " INSERT INTO message (id, type, aggregate, occurred_at, traceparent, data)"
-    " VALUES (:id, :type, :aggregate, :occurred_at, :traceparent, CAST(:data AS jsonb)) RETURNING sequence)"
+    " SELECT id, type, aggregate, occurred_at, :traceparent, CAST(data AS jsonb)"
+    " FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:aggregates AS text[]),"
+    "  CAST(:times AS timestamptz[]), CAST(:data AS text[]))"
+    "  WITH ORDINALITY AS fact (id, type, aggregate, occurred_at, data, position)"
+    " ORDER BY position RETURNING sequence, id, aggregate)"
     " INSERT INTO delivery (message_sequence, subscriber, aggregate, state, attempts, next_attempt_at)"
-    " SELECT sequence, subscriber, :aggregate, 'pending', 0, :now"
-    " FROM published, unnest(CAST(:subscribers AS text[])) AS subscriber"
+    " SELECT sequence, subscriber, aggregate, 'pending', 0, :now FROM published"
+    " JOIN unnest(CAST(:addressed AS uuid[]), CAST(:subscribers AS text[])) AS address (id, subscriber) USING (id)"
 )
+_MOST_A_STATEMENT = 500
 
 
 async def publish(session: AsyncSession, message: Message) -> UUID:
@@ -114,25 +126,43 @@ async def publish(session: AsyncSession, message: Message) -> UUID:
 
     Raises ValueError where the data are larger than MAX_DATA_BYTES: a fact refers to large things by their ids.
     """
-    data = message.model_dump_json()
-    if (size := len(data.encode())) > MAX_DATA_BYTES:
-        raise ValueError(f"a message of {size} bytes ({message.type})")
-    message_id = new_id()
-    await session.execute(
-        _PUBLISH,
-        {
-            "id": message_id,
-            "type": message.type,
-            "aggregate": message.aggregate,
-            "occurred_at": message.occurred_at,
-            "traceparent": traceparent.get(),
-            "data": data,
-            "now": clock.now(),
-            "subscribers": list(message.to),
-        },
-    )
-    await session.execute(text(f'NOTIFY "{channel(session.info["schema"])}"'))
+    [message_id] = await publish_all(session, [message])
     return message_id
+
+
+async def publish_all(session: AsyncSession, facts: Sequence[Message]) -> list[UUID]:
+    """As `publish`, for many at once: they arrive in the order given. Returns their ids in that order.
+
+    Raises ValueError for one that is too large; nothing is written then.
+    """
+    written = [(new_id(), fact, _data(fact)) for fact in facts]
+    for start in range(0, len(written), _MOST_A_STATEMENT):
+        part = written[start : start + _MOST_A_STATEMENT]
+        addresses = [(message_id, subscriber) for message_id, fact, _ in part for subscriber in fact.to]
+        await session.execute(
+            _PUBLISH,
+            {
+                "ids": [message_id for message_id, _, _ in part],
+                "types": [fact.type for _, fact, _ in part],
+                "aggregates": [fact.aggregate for _, fact, _ in part],
+                "times": [fact.occurred_at for _, fact, _ in part],
+                "data": [data for _, _, data in part],
+                "traceparent": traceparent.get(),
+                "now": clock.now(),
+                "addressed": [message_id for message_id, _ in addresses],
+                "subscribers": [subscriber for _, subscriber in addresses],
+            },
+        )
+    if written:
+        notify_at_commit(session, channel(session.info["schema"]))
+    return [message_id for message_id, _, _ in written]
+
+
+def _data(fact: Message) -> str:
+    data = fact.model_dump_json()
+    if (size := len(data.encode())) > MAX_DATA_BYTES:
+        raise ValueError(f"a message of {size} bytes ({fact.type})")
+    return data
 
 
 def channel(schema: str) -> str:
@@ -210,27 +240,42 @@ class _Refused(Exception):
 async def receive(
     db: Database, subscriptions: Mapping[str, Subscription], issuer: str, batch: Sequence[Envelope]
 ) -> list[Result]:
-    """Take a batch from the service `issuer`: all in one transaction if all go well, else one by one.
+    """Take a batch from the service `issuer` in parts: each in one transaction if all goes well, else one by one.
 
+    Parts are as long as can be done in a moment: nobody waits for the locks of a whole batch, and what was taken stays
+    taken where the sender waits no longer.
     Returns a result for each, in the order given. One message's failure holds back only its own aggregate. Raises the
     driver's error where the database is away: the whole batch will come again.
     """
-    try:
-        async with db.transaction() as session:
-            await _apply(session, subscriptions, issuer, batch)
-        return [Result(id=envelope.id, outcome="accepted") for envelope in batch]
-    except Exception as error:
-        if len(batch) > 1 or not isinstance(error, _Refused | DomainError):
-            log.info("message_batch_taken_singly", issuer=issuer, size=len(batch), reason=type(error).__name__)
-    return await _receive_singly(db, subscriptions, issuer, batch)
-
-
-async def _receive_singly(
-    db: Database, subscriptions: Mapping[str, Subscription], issuer: str, batch: Sequence[Envelope]
-) -> list[Result]:
     results: list[Result] = []
     held: set[str] = set()
-    for envelope in batch:
+    size = _FIRST_PART
+    while part := batch[len(results) : len(results) + size]:
+        started = time.monotonic()
+        results += await _receive_part(db, subscriptions, issuer, part, held)
+        fitting = int(len(part) * _PART_SECONDS / max(time.monotonic() - started, 0.001))
+        size = max(1, min(fitting, 4 * size))
+    return results
+
+
+async def _receive_part(
+    db: Database,
+    subscriptions: Mapping[str, Subscription],
+    issuer: str,
+    part: Sequence[Envelope],
+    held: set[str],
+) -> list[Result]:
+    """`held` are the aggregates of which an earlier message was not accepted. They are added to."""
+    if held.isdisjoint(envelope.subject for envelope in part):
+        try:
+            async with db.transaction() as session:
+                await _apply(session, subscriptions, issuer, part)
+            return [Result(id=envelope.id, outcome="accepted") for envelope in part]
+        except Exception as error:
+            if len(part) > 1 or not isinstance(error, _Refused | DomainError):
+                log.info("messages_taken_singly", issuer=issuer, size=len(part), reason=type(error).__name__)
+    results: list[Result] = []
+    for envelope in part:
         if envelope.subject in held:
             results.append(Result(id=envelope.id, outcome="deferred"))
             continue
@@ -255,7 +300,8 @@ async def _receive_one(
         if is_away(error):
             raise
         trace = None if is_contention(error) else error
-        log.warning("message_failed", type=envelope.type, id=str(envelope.id), exc_info=trace)
+        with within_trace(envelope.traceparent):
+            log.warning("message_failed", type=envelope.type, id=str(envelope.id), exc_info=trace)
         return Result(id=envelope.id, outcome="failed", reason=type(error).__name__)
     return Result(id=envelope.id, outcome="accepted")
 
@@ -273,11 +319,37 @@ async def _apply(
     opened = [_open(subscriptions, issuer, envelope) for envelope in batch]
     ids = sorted({envelope.id for envelope in batch})
     new = set(await session.scalars(_RECEIVE, {"source": issuer, "ids": ids, "now": clock.now()}))
+    if new and min(new) < made_before(REMEMBERED):
+        raise _Refused(f"published more than {REMEMBERED.days} days ago: whether it was taken then is forgotten")
     for envelope, (handler, fact) in zip(batch, opened, strict=True):
         if envelope.id in new:
             new.remove(envelope.id)
-            await handler(session, fact, envelope)
-            await session.flush()
+            with within_trace(envelope.traceparent):
+                await handler(session, fact, envelope)
+                await session.flush()
+
+
+_FORGET = text(
+    "DELETE FROM received WHERE source = :source AND id IN ("
+    "SELECT id FROM received WHERE source = :source AND id < :before ORDER BY id LIMIT :most)"
+)
+_FORGET_AT_ONCE = 5000
+
+
+async def forget_received(db: Database, subscriptions: Mapping[str, Subscription]) -> None:
+    """Forget the messages that are so old that they would be refused if they came again.
+
+    Judged by their ids, which say when they were published, here as there: so none can be forgotten and still be taken.
+    The day between is for clocks that differ.
+    """
+    before = made_before(REMEMBERED + timedelta(days=1))
+    for source in sorted({message_type.partition(".")[0] for message_type in subscriptions}):
+        values = {"source": source, "before": before, "most": _FORGET_AT_ONCE}
+        while True:
+            async with db.transaction() as session:
+                result = await session.execute(_FORGET, values)
+            if result.rowcount < _FORGET_AT_ONCE:  # type: ignore[attr-defined]
+                break
 
 
 def _open(subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope) -> tuple[Handler, BaseModel]:

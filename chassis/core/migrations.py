@@ -70,6 +70,11 @@ def create_chassis_tables() -> None:
     )
 
 
+def keep_headers_of_answers() -> None:
+    """The second version of request: what headers the answer had, sealed; null for those from before, or if none."""
+    op.add_column("request", sa.Column("headers", sa.LargeBinary))
+
+
 def create_job_tables() -> None:
     """Procrastinate's tables and functions, in this schema, as of the version that first made them.
 

@@ -29,12 +29,13 @@ from chassis.core.messages import (
     Result,
     channel,
 )
-from chassis.core.telemetry import Metrics
+from chassis.core.telemetry import Metrics, within_trace
 
 log = structlog.get_logger(__name__)
 
 _FIRST_BACKOFF_SECONDS = 0.2
 _LEADERSHIP_RETRY_SECONDS = 2.0
+_PRUNE_AT_ONCE = 2000
 
 
 # What may be sent now: nothing of an aggregate of which a message waits for its next try or for an operator. The states
@@ -206,7 +207,8 @@ class Relay:
         refused = result is not None and result.outcome == "refused"
         reason = result.reason if result else "the subscriber gave no result for it"
         pause = backoff_seconds(item.attempts + 1, longest=self.backoff_max_seconds)
-        log.warning("message_parked" if refused else "message_delayed", id=str(item.envelope.id), reason=reason)
+        with within_trace(item.envelope.traceparent):
+            log.warning("message_parked" if refused else "message_delayed", id=str(item.envelope.id), reason=reason)
         return {
             "state": "parked" if refused else "pending",
             "attempts": item.attempts + 1,
@@ -233,12 +235,19 @@ async def waiting(db: Database) -> dict[str, int]:
 
 
 async def prune(db: Database, *, keep: timedelta) -> int:
-    """Delete messages that every subscriber has had for longer than `keep`. Returns how many."""
+    """Delete messages that every subscriber has had for longer than `keep`, some at a time. Returns how many."""
     statement = text(
-        "DELETE FROM message WHERE occurred_at < :before AND NOT EXISTS ("
-        "SELECT 1 FROM delivery WHERE message_sequence = sequence"
-        " AND (state NOT IN ('sent', 'skipped') OR sent_at >= :before))"
+        "DELETE FROM message WHERE sequence IN ("
+        " SELECT sequence FROM message WHERE occurred_at < :before AND NOT EXISTS ("
+        "  SELECT 1 FROM delivery WHERE message_sequence = sequence"
+        "  AND (state NOT IN ('sent', 'skipped') OR sent_at >= :before))"
+        " ORDER BY sequence LIMIT :most)"
     )
-    async with db.transaction() as session:
-        result = await session.execute(statement, {"before": clock.now() - keep})
-        return int(result.rowcount)  # type: ignore[attr-defined]
+    values = {"before": clock.now() - keep, "most": _PRUNE_AT_ONCE}
+    pruned = 0
+    while True:
+        async with db.transaction() as session:
+            result = await session.execute(statement, values)
+        pruned += (count := int(result.rowcount))  # type: ignore[attr-defined]
+        if count < _PRUNE_AT_ONCE:
+            return pruned

@@ -1,6 +1,7 @@
 """Base classes and field types of request and response bodies."""
 
 import re
+import unicodedata
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -10,6 +11,11 @@ from pydantic_core import CoreSchema, core_schema
 # Characters that no person types and that break displays, logs or PostgreSQL: C0 and C1 controls (but tab and
 # newline), DEL, lone surrogates, and the bidirectional overrides that make one text look like another.
 _FORBIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+# What shows nothing by itself: spaces, what formats (zero-width characters, tags), marks that need a letter under them,
+# and the few that are called letters or symbols though they are blank. A character too new to be known may well show.
+_BLANK_CATEGORIES = {"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me"}
+_BLANK_LETTERS = "\u115f\u1160\u2800\u3164\uffa0"
 
 T = TypeVar("T")
 
@@ -40,11 +46,19 @@ def clean(value: str) -> str:
     return value
 
 
+def shows(value: str) -> str:
+    """The text itself, or ValueError where it is not empty and yet nobody would see anything of it."""
+    if value and all(c in _BLANK_LETTERS or unicodedata.category(c) in _BLANK_CATEGORIES for c in value):
+        raise ValueError("shows nothing")
+    return value
+
+
 @dataclass(frozen=True, slots=True)
 class Text:
     """People's words as a field type: `Annotated[str, Text(500)]`.
 
-    Newlines become \\n, the ends are stripped, the length in characters is checked, control characters are refused.
+    Newlines become \\n, the ends are stripped, the length in characters is checked; control characters are refused,
+    and so is text that shows nothing (zero-width characters alone); emoji that are joined by such are not.
     """
 
     max_length: int
@@ -54,7 +68,7 @@ class Text:
         return core_schema.no_info_before_validator_function(
             _normalise_newlines,
             core_schema.no_info_after_validator_function(
-                clean,
+                lambda value: shows(clean(value)),
                 core_schema.str_schema(
                     strict=True, strip_whitespace=True, min_length=self.min_length, max_length=self.max_length
                 ),

@@ -8,6 +8,8 @@ import logging
 import re
 import secrets
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -32,6 +34,19 @@ def continue_trace(offered: str | None) -> str:
     if offered and _TRACEPARENT.fullmatch(offered):
         _, trace_id, _, flags = offered.split("-")
     return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+
+
+@contextmanager
+def within_trace(offered: str | None) -> Iterator[None]:
+    """What is done in this block belongs to the offered trace, whoever runs it; to the present one if none is."""
+    if offered is None:
+        yield
+        return
+    token = traceparent.set(continue_trace(offered))
+    try:
+        yield
+    finally:
+        traceparent.reset(token)
 
 
 def outgoing_headers() -> dict[str, str]:
@@ -119,6 +134,12 @@ class Metrics:
             "beiyuan_messages_waiting",
             "Messages not yet delivered",
             ["service", "state"],
+            registry=self.registry,
+        )
+        self.jobs_failed = Gauge(
+            "beiyuan_jobs_failed",
+            "Jobs given up, what they were to do undone",
+            ["service"],
             registry=self.registry,
         )
         self.service = service

@@ -18,7 +18,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.core import messages, relay, telemetry
+from chassis.core import jobs, messages, relay, telemetry
 from chassis.core.client import Directory
 from chassis.core.errors import DomainError
 from chassis.core.messages import MAX_BATCH, Envelope, Result
@@ -195,9 +195,11 @@ def _operations() -> APIRouter:
         """Counters for Prometheus; those that the database must be asked for are left out while it is away."""
         runtime = runtime_of(request)
         runtime.metrics.messages_waiting.clear()
+        runtime.metrics.jobs_failed.clear()
         with suppress(SQLAlchemyError):
             for state, count in (await relay.waiting(runtime.db)).items():
                 runtime.metrics.messages_waiting.labels(runtime.name, state).set(count)
+            runtime.metrics.jobs_failed.labels(runtime.name).set(await jobs.failed(runtime.db))
         return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
 
     @router.post("/internal/messages")

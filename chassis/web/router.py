@@ -1,6 +1,7 @@
 """Routes whose POSTs honour `Idempotency-Key`, and which are run again after a deadlock."""
 
 import hashlib
+import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -20,15 +21,32 @@ from chassis.web.auth import optional_actor, runtime_of
 from chassis.web.problems import constraint_refusal, domain_problem
 
 _TRIES = 3
+_SAFE = {"GET", "HEAD"}
 _KEY = re.compile("[!-~]{1,255}")
 HIT_HEADER = "Idempotency-Hit"
+KEPT_HEADERS = frozenset(
+    {
+        "cache-control",
+        "content-disposition",
+        "content-language",
+        "content-location",
+        "etag",
+        "last-modified",
+        "link",
+        "location",
+        "referrer-policy",
+        "retry-after",
+        "vary",
+    }
+)
+"""What a repeated answer says again besides its body. Cookies are not among them: those are for who asks just now."""
 
 
 class _Replay(Exception):
     """The request was answered before."""
 
-    def __init__(self, answer: Answer) -> None:
-        self.response = Response(answer.body, answer.status, {HIT_HEADER: "true"}, media_type=answer.content_type)
+    def __init__(self, response: Response) -> None:
+        self.response = response
 
 
 async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
@@ -46,7 +64,7 @@ async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
         request.state.session = session
         await _claim_key(request, session)
         yield session
-        await runtime.db.commit(session)
+        await runtime.db.commit(session, repeatable=request.method in _SAFE)
 
 
 class IdempotentRoute(APIRoute):
@@ -144,6 +162,9 @@ async def _claim_key(request: Request, session: AsyncSession) -> None:
     actor = await optional_actor(request)
     vault = runtime_of(request).vault
     claim = RequestKey(
+        # Whoever is not signed in is not told apart by their network either: between two tries a phone goes from one to
+        # another, and that is when answers are lost. What they have in common is a key that nobody can guess, and the
+        # same body to the letter.
         caller=str(actor.id) if actor else "anonymous",
         # Keyed hashes: a path may hold a private link, and a body as short as a phone number could be guessed.
         operation=vault.fingerprint(request.url.path, "request.operation").hex(),
@@ -156,9 +177,14 @@ async def _claim_key(request: Request, session: AsyncSession) -> None:
 
 async def _begin(request: Request, session: AsyncSession, claim: RequestKey) -> None:
     kept = await idempotency.begin(session, claim)
-    if kept is not None:
-        opened = runtime_of(request).vault.open(kept.body, _context(claim)).encode()
-        raise _Replay(Answer(kept.status, kept.content_type, opened))
+    if kept is None:
+        return
+    vault = runtime_of(request).vault
+    body = vault.open(kept.body, _context(claim, "answer"))
+    response = Response(body, kept.status, {HIT_HEADER: "true"}, media_type=kept.content_type)
+    for name, value in json.loads(vault.open(kept.headers, _context(claim, "headers"))) if kept.headers else ():
+        response.headers.append(name, value)
+    raise _Replay(response)
 
 
 async def _digest(request: Request) -> bytes:
@@ -181,11 +207,15 @@ async def _digest(request: Request) -> bytes:
 
 async def _remember(request: Request, session: AsyncSession, response: Response) -> None:
     claim = _claim(request)
-    if claim is not None:
-        sealed = runtime_of(request).vault.seal(bytes(response.body).decode(), _context(claim))
-        content_type = response.headers.get("content-type", "application/json")
-        await idempotency.remember(session, claim, Answer(response.status_code, content_type, sealed))
+    if claim is None:
+        return
+    vault = runtime_of(request).vault
+    body = vault.seal(bytes(response.body).decode(), _context(claim, "answer"))
+    kept = [item for item in response.headers.items() if item[0] in KEPT_HEADERS]
+    headers = vault.seal(json.dumps(kept), _context(claim, "headers")) if kept else None  # a link may be private
+    content_type = response.headers.get("content-type", "application/json")
+    await idempotency.remember(session, claim, Answer(response.status_code, content_type, body, headers))
 
 
-def _context(claim: RequestKey) -> str:
-    return f"request.answer:{claim.caller}:{claim.operation}:{claim.key}"
+def _context(claim: RequestKey, column: str) -> str:
+    return f"request.{column}:{claim.caller}:{claim.operation}:{claim.key}"

@@ -59,7 +59,7 @@ def test_a_report_survives_kill_dash_nine_and_no_process_is_left(
     eventually(lambda: not list(servers_in(home / "postgres")), seconds=20)
     process = start(home, port, tmp_path)
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False) as client:
             token = report_number.rsplit("/", 1)[1]
             assert client.get(f"/api/orders/track/{token}").status_code == 200
         assert "demo town has been loaded" not in process.output
@@ -98,7 +98,7 @@ def test_a_second_start_on_the_same_data_is_refused_and_the_first_goes_on(
         second = Process("up", env=environment(home, BEIYUAN_PORT=str(free_ports(1)[0])), log=tmp_path / "second.log")
         assert second.wait() == 1
         assert "BEIYUAN_HOME" in second.output
-        assert httpx2.get(f"http://127.0.0.1:{port}/readyz", trust_env=False).status_code == 200
+        assert httpx2.get(f"http://127.0.0.1:{port}/readyz", trust_env=False, verify=False).status_code == 200
         told = command("doctor", env=environment(home, BEIYUAN_PORT=str(port)))
         assert f"Port {port} is ours" in told
         assert "The tables of points are up to date" in told

@@ -1,4 +1,4 @@
-"""A message that a service refuses for ever: what waits, what goes on, and what the operator is told and can do."""
+"""A message refused for ever, a job given up: what waits, what goes on, what the operator is told and can do."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,12 +7,13 @@ from uuid import UUID, uuid5
 
 import pytest
 from pydantic import SecretStr
-from sqlalchemy import select
+from sqlalchemy import select, text
 
-from beiyuan import deliveries
+from beiyuan import deliveries, failed_jobs
 from beiyuan.doctor import examine
 from beiyuan.installation import AdminSettings, database_variable
 from chassis.core.ids import new_id
+from chassis.core.jobs import defer
 from chassis.core.messages import publish
 from services.orders.workflow.messages import OrderClaimed
 from services.points.awards.tables import Fact
@@ -84,3 +85,19 @@ async def test_its_order_waits_the_others_go_on_and_the_doctor_says_so(town: Tow
 async def test_skipping_without_naming_a_message_gives_up_nothing(town: Town) -> None:
     await send(town, claimed(new_id()))
     assert deliveries.skip(town.database.admin_url, "orders", []) == 0
+
+
+async def test_a_job_that_was_given_up_is_told_by_the_doctor_with_what_to_do(town: Town, admin: AdminSettings) -> None:
+    async with town.db("identity").transaction() as session:
+        await defer(session, "chassis.forget", timestamp=0)
+        await session.execute(text("UPDATE procrastinate_jobs SET status = 'failed', queueing_lock = NULL"))
+    [told] = [finding for finding in examine(admin) if "given up" in finding.text]
+    assert told.level == "bad"
+    assert told.text.startswith("1 job(s) of identity")
+    assert "chassis.forget" in told.text
+    assert "beiyuan jobs retry --service identity" in told.remedy
+
+    assert failed_jobs.retry(town.database.admin_url, "identity", [-1]) == 0
+    [job] = failed_jobs.failed_jobs(town.database.admin_url, "identity")
+    assert failed_jobs.retry(town.database.admin_url, "identity", [job.id]) == 1
+    assert not [finding for finding in examine(admin) if "given up" in finding.text]

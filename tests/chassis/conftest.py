@@ -60,6 +60,13 @@ def toy_admin(toy_database: ToyDatabase) -> ToyAdmin:
     return run
 
 
+@pytest.fixture
+def _restored() -> Iterator[None]:
+    """Log lines go where they went before, once what the test has captured is closed: name it with `usefixtures`."""
+    yield
+    configure_logging(level="info", json=False)
+
+
 @pytest.fixture(scope="session")
 def toy_keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Key files of the toys."""

@@ -14,7 +14,7 @@ from chassis.core.actor import Actor
 from chassis.core.errors import Conflict, DomainError, NotFound, TooManyRequests, Unauthenticated, Unavailable
 from chassis.core.ids import new_id
 from chassis.core.schema import In
-from chassis.web.auth import OptionalActor
+from chassis.web.auth import CLIENT_ADDRESS_HEADER, GATEWAY_TOKEN_HEADER, OptionalActor
 from chassis.web.deps import SessionDep
 from chassis.web.router import Router
 from tests.chassis.toy.sender import NOTES
@@ -74,6 +74,66 @@ async def test_a_repeated_request_gets_the_first_answer_and_does_nothing_more(to
     assert again.headers["Content-Type"] == first.headers["Content-Type"]
     assert await words(toys) == ["早上好"]
     assert await messages(toys) == 1
+
+
+async def test_a_repeated_answer_still_says_where_the_new_thing_is_and_when_to_come_again(toys: ToyTown) -> None:
+    router = Router()
+    said = {
+        "Location": "/api/sender/notes/a-private-link",
+        "Retry-After": "7",
+        "Cache-Control": "private, max-age=60",
+        "Content-Language": "zh",
+    }
+
+    @router.post("/notes", status_code=201)
+    async def write(session: SessionDep, response: Response) -> None:
+        response.headers.update(said | {"Set-Cookie": "a=b", "X-Trace": "of one request"})
+        response.headers.append("Link", '</terms>; rel="terms-of-service"')
+        response.headers.append("Link", '</next>; rel="next"')
+
+    @router.post("/refuse")
+    async def refuse(session: SessionDep) -> None:
+        raise NoteFull(headers={"Retry-After": "9"})
+
+    await toys.serve(service_of(router))
+    async with toys.client("sender") as client:
+        for _ in range(2):
+            answer = await client.post("/notes", headers=key("x"))
+            assert {name: answer.headers.get(name) for name in said} == said
+            assert answer.headers.get_list("Link") == ['</terms>; rel="terms-of-service"', '</next>; rel="next"']
+            refusal = await client.post("/refuse", headers=key("x"))
+            assert refusal.headers["Retry-After"] == "9"
+    assert (answer.headers[HIT], refusal.headers[HIT]) == ("true", "true")
+    assert not {"Set-Cookie", "X-Trace"} & {name.title() for name in answer.headers}
+    for stored in await toys.column("sender", "SELECT headers FROM request"):
+        assert b"private-link" not in stored
+
+
+async def test_an_answer_kept_before_headers_were_is_repeated_without_them(toys: ToyTown) -> None:
+    await toys.start("sender")
+    async with toys.writer() as client:
+        first = await client.post(NOTES, json=NOTE, headers=key("monday"))
+        assert await toys.column("sender", "SELECT headers FROM request") == [None]
+        again = await client.post(NOTES, json=NOTE, headers=key("monday"))
+    assert (again.content, again.headers[HIT]) == (first.content, "true")
+
+
+async def test_who_goes_out_of_the_house_between_two_tries_has_made_one_report(toys: ToyTown) -> None:
+    router = Router()
+
+    @router.post("/say")
+    async def say(session: SessionDep) -> str:
+        await insert(session, f"{new_id()}")
+        return "said"
+
+    await toys.serve(service_of(router))
+    hits = []
+    async with toys.client("sender") as client:
+        for network in ("192.0.2.7", "2001:db8::7"):  # from Wi-Fi to mobile data
+            edge = {GATEWAY_TOKEN_HEADER: toys.gateway_token("sender"), CLIENT_ADDRESS_HEADER: network}
+            hits.append(HIT in (await client.post("/say", headers=key("one-report") | edge)).headers)
+    assert hits == [False, True]
+    assert len(await words(toys)) == 1
 
 
 async def test_ten_at_once_have_one_effect_and_ten_equal_answers(toys: ToyTown) -> None:

@@ -7,6 +7,7 @@ import pytest
 from procrastinate.exceptions import TaskNotFound
 from sqlalchemy import text
 
+from beiyuan import failed_jobs
 from chassis.core import runtime as runtimes
 from chassis.core.jobs import Jobs, defer
 from chassis.core.runtime import Parts, Runtime
@@ -256,6 +257,71 @@ async def test_a_service_ends_promptly_though_a_job_never_does(toys: ToyTown) ->
     async with asyncio.timeout(60):
         await begun.wait()
         await toys.close()
+
+
+async def fail(toys: ToyTown, *names: str) -> None:
+    """As if the last of these jobs had been given up just now."""
+    for name in names:
+        async with toys.db("sender").transaction() as session:
+            await defer(session, name)
+            await session.execute(
+                text("UPDATE procrastinate_jobs SET status = 'failed' WHERE task_name = :name AND status = 'todo'"),
+                {"name": name},
+            )
+
+
+async def counted_failures(toys: ToyTown) -> str:
+    """What /metrics says of jobs that were given up."""
+    async with toys.client("sender") as client:
+        lines = (await client.get("/metrics")).text.splitlines()
+    [value] = [line.partition("} ")[2] for line in lines if line.startswith("beiyuan_jobs_failed{")]
+    return value
+
+
+def with_two_jobs() -> Service:
+    """A periodic job and one that is deferred."""
+    jobs = Jobs()
+
+    @jobs.periodic("toy.sweep", cron="0 0 1 1 *")
+    async def sweep(runtime: Runtime) -> None:
+        """Nothing to sweep."""
+
+    @jobs.task("toy.note")
+    async def note(runtime: Runtime) -> None:
+        """Nothing to note."""
+
+    return service_with(jobs)
+
+
+async def test_a_job_that_was_given_up_is_counted_until_it_is_made_good(toys: ToyTown) -> None:
+    await toys.serve(with_two_jobs())
+    await fail(toys, "toy.note", "toy.sweep", "toy.sweep")
+    assert await counted_failures(toys) == "3.0"
+    await toys.work_off("toy.sweep")  # which does what the others left
+    assert await counted_failures(toys) == "1.0"
+    assert failed_jobs.retry(toys.database.admin_url, "sender", []) == 1
+    assert await counted_failures(toys) == "0.0"
+    await toys.work_off()
+    assert await toys.column("sender", STATUSES) == [
+        "toy.note succeeded",
+        "toy.sweep failed",
+        "toy.sweep failed",
+        "toy.sweep succeeded",
+    ]
+
+
+async def test_a_failure_is_remembered_for_a_month_unless_it_is_made_good(toys: ToyTown) -> None:
+    await toys.serve(with_two_jobs())
+    await fail(toys, "toy.sweep")
+    await toys.work_off("toy.sweep")
+    await fail(toys, "toy.note", "toy.sweep")
+    await toys.column("sender", "UPDATE procrastinate_events SET at = now() - interval '29 days' RETURNING id")
+    await toys.work_off("chassis.forget")
+    kept = ["toy.note failed", "toy.sweep failed", "chassis.forget succeeded"]
+    assert await toys.column("sender", STATUSES) == kept
+    await toys.column("sender", "UPDATE procrastinate_events SET at = now() - interval '31 days' RETURNING id")
+    await toys.work_off("chassis.forget")
+    assert await toys.column("sender", STATUSES) == ["chassis.forget succeeded"]
 
 
 def _is(found: list[str], expected: list[str]) -> Callable[[], Awaitable[bool]]:

@@ -2,20 +2,25 @@
 
 import asyncio
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, ClassVar
+from uuid import UUID
 
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from sqlalchemy import text
+from sqlalchemy import event, text
+from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
-from chassis.core import clock, messages, relay, telemetry
+from chassis.core import clock, jobs, messages, relay, telemetry
+from chassis.core.db import Database
 from chassis.core.errors import DomainError, Unavailable
-from chassis.core.ids import new_id
-from chassis.core.messages import MAX_BATCH, Message, publish
+from chassis.core.ids import made_before, new_id
+from chassis.core.messages import MAX_BATCH, Envelope, Message, Subscription, publish, publish_all
 from chassis.core.relay import backoff_seconds
 from tests.chassis.toy import receiver, sender
 from tests.chassis.toy.sender import NOTES, NoteWritten
@@ -45,6 +50,21 @@ async def send(toys: ToyTown, *batch: dict[str, Any], issuer: str = "sender") ->
     answer = await toys.runtime(issuer).client.post("receiver", TAKE, list(batch))
     assert [result["id"] for result in answer["results"]] == [item["id"] for item in batch]
     return [(result["outcome"], result["reason"]) for result in answer["results"]]
+
+
+@contextmanager
+def statements(db: Database) -> Iterator[list[str]]:
+    """The statements that the database is asked within the block."""
+    issued: list[str] = []
+
+    def note(*arguments: Any) -> None:
+        issued.append(arguments[2])
+
+    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
+    try:
+        yield issued
+    finally:
+        event.remove(db.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def states(toys: ToyTown) -> list[tuple[str, int]]:
@@ -137,6 +157,44 @@ async def test_long_messages_go_in_batches_that_the_subscriber_accepts(pair: Toy
     assert await pair.taken() == [f"{number}" for number in range(40)]
 
 
+async def test_three_hundred_facts_at_once_are_told_in_two_statements_and_arrive_in_order(pair: ToyTown) -> None:
+    facts = [
+        NoteWritten(occurred_at=clock.now(), box=f"box {number % 7}", number=number, words=f"{number}", remark="长")
+        for number in range(300)
+    ]
+    with statements(pair.db("sender")) as issued:
+        async with pair.db("sender").transaction() as session:
+            ids = await publish_all(session, facts)
+    assert len(issued) == 2, "the locks of a settlement are held for as long as its facts take to be written"
+    await pair.deliver()
+    assert await pair.taken() == [f"{number}" for number in range(300)]
+    assert await pair.column("sender", "SELECT id FROM message ORDER BY sequence") == ids
+
+
+async def test_however_much_is_published_the_relay_is_woken_once_and_costs_no_statement(pair: ToyTown) -> None:
+    with statements(pair.db("sender")) as issued:
+        async with pair.db("sender").transaction() as session:
+            for number in range(5):
+                fact = NoteWritten(
+                    occurred_at=clock.now(), box="letters", number=number, words=f"{number}", remark=None
+                )
+                await publish(session, fact)
+    assert len(issued) == 6
+    assert [statement.count("pg_notify") for statement in issued] == [0, 0, 0, 0, 0, 1]
+
+
+async def test_one_fact_too_long_among_many_leaves_nothing_half_told(pair: ToyTown) -> None:
+    facts = [
+        NoteWritten(occurred_at=clock.now(), box="letters", number=1, words="short", remark=remark)
+        for remark in (None, "长" * 30_000)
+    ]
+    async with pair.db("sender").transaction() as session:
+        with pytest.raises(ValueError, match=r"sender\.note_written\.v1"):
+            await publish_all(session, facts)
+        assert await publish_all(session, []) == []
+    assert await states(pair) == []
+
+
 async def test_a_message_too_long_to_be_sent_is_never_published(pair: ToyTown) -> None:
     fact = NoteWritten(occurred_at=clock.now(), box="letters", number=1, words="long", remark="长" * 30_000)
     with pytest.raises(ValueError, match=r"sender\.note_written\.v1"):
@@ -222,6 +280,36 @@ async def test_one_refused_for_ever_holds_up_its_own_aggregate_and_no_other(pair
     [reason] = await pair.column("sender", "SELECT error FROM delivery WHERE state = 'parked'")
     assert reason == "conflict: such a note is never taken"
     assert await relay.waiting(pair.db("sender")) == {"pending": 2, "parked": 1}
+
+
+@pytest.mark.parametrize(
+    ("seconds", "before"),
+    [(0, [0] * 10 + list(range(10, 60))), (100, [0] * 10 + [10] * 40 + [50] * 10)],
+    ids=["slow", "fast"],
+)
+async def test_a_long_batch_takes_effect_in_parts_so_that_nobody_waits_for_the_locks_of_all(
+    pair: ToyTown, monkeypatch: pytest.MonkeyPatch, seconds: int, before: list[int]
+) -> None:
+    """And where the sender does not wait for the end, it gets on from there."""
+    monkeypatch.setattr(messages, "_PART_SECONDS", seconds)
+    effective = []
+
+    async def take(session: AsyncSession, fact: receiver.NoteWritten, message: Envelope) -> None:
+        effective.append(len(await pair.taken()))
+        await receiver.take_note(session, fact, message)
+
+    subscription = Subscription(receiver.NoteWritten, take)
+    monkeypatch.setitem(receiver.subscriptions.by_type, "sender.note_written.v1", subscription)
+    assert await send(pair, *[envelope(f"{number}") for number in range(60)]) == [("accepted", None)] * 60
+    assert effective == before
+
+
+async def test_one_refused_holds_up_its_own_aggregate_in_all_that_follows(pair: ToyTown) -> None:
+    bad, good = [{"subject": f"box/{box}"} for box in ("bad", "good")]
+    batch = [envelope("refuse this", **bad), *[envelope(f"{number}", **good) for number in range(30)]]
+    outcomes = await send(pair, *batch, envelope("after", **bad), envelope("last", **good))
+    assert [outcome for outcome, _ in outcomes] == ["refused", *["accepted"] * 30, "deferred", "accepted"]
+    assert await pair.taken() == [*[f"{number}" for number in range(30)], "last"]
 
 
 async def test_what_waits_behind_a_parked_one_goes_on_when_that_is_skipped(pair: ToyTown) -> None:
@@ -386,6 +474,24 @@ async def test_the_message_continues_the_trace_of_the_request_that_caused_it(pai
     ]
 
 
+@pytest.mark.usefixtures("_restored")
+async def test_a_log_line_of_the_effect_can_be_found_by_the_trace_of_the_cause(
+    pair: ToyTown, capsys: pytest.CaptureFixture[str]
+) -> None:
+    receiver.moods["fail"] = 2  # with the batch and alone
+    causes = {"one": "1" * 32, "fail at first": "2" * 32}
+    for words, trace_id in causes.items():
+        with telemetry.within_trace(f"00-{trace_id}-b7ad6b7169203331-01"):
+            await pair.write(words, words)
+    telemetry.configure_logging(level="info", json=True)
+    await pair.deliver()
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    effects = [(line["trace_id"], line["words"]) for line in lines if line["event"] == "note_taken"]
+    assert set(effects) == {(trace_id, words) for words, trace_id in causes.items()}
+    for told in ("message_failed", "message_delayed"):
+        assert [line["trace_id"] for line in lines if line["event"] == told] == [causes["fail at first"]]
+
+
 async def test_messages_are_forgotten_only_when_all_had_them_long_enough(pair: ToyTown) -> None:
     async with pair.db("sender").transaction() as session:
         with clock.frozen(clock.now() - timedelta(days=40)):
@@ -404,6 +510,63 @@ async def test_messages_are_forgotten_only_when_all_had_them_long_enough(pair: T
         "refuse this",
         "waits",
     ]
+
+
+def published(days_ago: int) -> str:
+    """The id of a message of that age, unlike any other."""
+    return str(UUID(int=made_before(timedelta(days=days_ago)).int | new_id().int & (1 << 76) - 1))
+
+
+async def test_what_was_received_is_forgotten_only_when_it_could_not_take_effect_again(
+    pair: ToyTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "_FORGET_AT_ONCE", 2)
+    monkeypatch.setattr(relay, "_PRUNE_AT_ONCE", 2)
+    old, young = [envelope(f"old {n}", id=published(59)) for n in range(5)], envelope("young", id=published(55))
+    assert await send(pair, *old, young) == [("accepted", None)] * 6
+    monkeypatch.setattr(messages, "REMEMBERED", timedelta(days=57))  # three days later
+    await forget(pair)
+    assert await pair.column("receiver", "SELECT id::text FROM received") == [young["id"]]
+    reason = "published more than 57 days ago: whether it was taken then is forgotten"
+    assert await send(pair, *old, young) == [("refused", reason), *[("deferred", None)] * 5]
+    other = envelope("young", id=young["id"], subject="box/other")
+    assert await send(pair, old[0], other) == [("refused", reason), ("accepted", None)]
+    assert await pair.taken() == [*(f"old {n}" for n in range(5)), "young"]
+
+
+async def test_one_that_is_remembered_is_no_refusal_however_old(pair: ToyTown) -> None:
+    message = envelope(id=published(59))
+    await send(pair, message)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(messages, "REMEMBERED", timedelta(days=50))  # the sender has not heard that it was taken
+        assert await send(pair, message) == [("accepted", None)]
+    assert await pair.taken() == ["早上好"]
+
+
+async def test_a_fact_of_long_ago_that_is_told_today_is_taken(pair: ToyTown) -> None:
+    assert await send(pair, envelope(time=(clock.now() - timedelta(days=400)).isoformat())) == [("accepted", None)]
+
+
+async def test_what_waits_or_is_parked_outlives_every_clearing_up(pair: ToyTown) -> None:
+    async with pair.db("sender").transaction() as session:
+        with clock.frozen(clock.now() - timedelta(days=100)):
+            for words in ("one", "two", "three", "refuse this", "waits"):
+                await sender.write(session, "c", words)
+    await pair.deliver()
+    await pair.column("sender", "UPDATE delivery SET sent_at = sent_at - interval '100 days' RETURNING state")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(relay, "_PRUNE_AT_ONCE", 2)
+        assert await relay.prune(pair.db("sender"), keep=timedelta(days=30)) == 3
+    assert await pair.column("sender", "SELECT data->>'words' FROM message ORDER BY sequence") == [
+        "refuse this",
+        "waits",
+    ]
+
+
+async def forget(toys: ToyTown) -> None:
+    """Clear up at the receiver, as the daily job does."""
+    [job] = [job for job in jobs._own_jobs() if job.name == "chassis.forget"]
+    await job.function(toys.runtime("receiver"))
 
 
 def test_two_views_of_one_type_are_noticed_at_start() -> None:

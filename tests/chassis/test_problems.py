@@ -189,6 +189,13 @@ async def test_a_body_that_is_no_json_is_a_400(client: httpx2.AsyncClient, conte
         ({"words": 7}, "body.words"),
         ({"words": ""}, "body.words"),
         ({"words": " \n\t　 "}, "body.words"),
+        ({"words": "\u200b\u200d\u2060\ufeff"}, "body.words"),
+        ({"words": "\u200b \u00a0\n\u00ad\u180e"}, "body.words"),
+        ({"words": "\u3164"}, "body.words"),
+        ({"words": "\u2800\uffa0"}, "body.words"),
+        ({"words": "\U000e0041\ufe0f\u034f"}, "body.words"),
+        ({"words": "\u0301"}, "body.words"),
+        ({"remark": "\u200b"}, "body.remark"),
         ({"words": "x" * 201}, "body.words"),
         ({"words": "nul \x00"}, "body.words"),
         ({"words": "escape \x1b[31m"}, "body.words"),
@@ -299,6 +306,12 @@ async def test_a_parameter_that_does_not_fit_is_named(client: httpx2.AsyncClient
         "x" * 200,
         "字" * 200,
         "👋" * 200,
+        "👨‍👩‍👧‍👦",
+        "❤️",
+        "🏴󠁧󠁢󠁳󠁣󠁴󠁿",
+        "می‌خواهم",
+        "\ue000",  # how rare characters of names were written before Unicode had them
+        "\U000323b0",  # of a Unicode newer than ours
     ],
 )
 async def test_whatever_people_write_is_taken_as_it_is(client: httpx2.AsyncClient, words: str) -> None:

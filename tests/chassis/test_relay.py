@@ -18,7 +18,7 @@ from tests.chassis.toy.town import ToyAdmin, ToyTown
 from tests.town import actor
 
 FOR_EVER = 60.0  # seconds between two looks of its own accord: longer than any test waits
-SESSIONS = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'toy_sender'"
+SESSIONS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'toy_sender'"
 
 
 async def arrived(toys: ToyTown, *words: str) -> None:
@@ -49,6 +49,29 @@ async def test_a_message_is_on_its_way_as_soon_as_it_is_committed(toys: ToyTown)
         await asyncio.sleep(0.1)  # it has gone back to sleep
         await toys.write("letters", "three")
         await arrived(toys, "one", "two", "three")
+
+
+async def test_what_is_published_around_a_step_that_is_undone_is_on_its_way_at_once(toys: ToyTown) -> None:
+    await toys.start("receiver")
+    await toys.start("sender", relay_enabled=True, relay_poll_seconds=FOR_EVER)
+    await eventually(lambda: _is(leaders(toys), 1), what="the relay listens")
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(FOR_EVER / 2):
+        async with toys.db("sender").transaction() as session:
+            step = await session.begin_nested()
+            await sender.write(session, "letters", "undone")
+            await step.rollback()
+            await sender.write(session, "letters", "one")
+            step = await session.begin_nested()
+            await sender.write(session, "letters", "undone")
+            await step.rollback()
+        await arrived(toys, "one")
+        await asyncio.sleep(0.1)
+        async with toys.db("sender").transaction() as session:
+            await sender.write(session, "letters", "undone")
+            await session.rollback()  # as before a request is run again
+            await sender.write(session, "letters", "two")
+        await arrived(toys, "one", "two")
 
 
 async def test_a_backlog_goes_out_in_one_go(toys: ToyTown, monkeypatch: pytest.MonkeyPatch) -> None:

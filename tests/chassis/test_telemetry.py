@@ -3,7 +3,6 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -16,12 +15,6 @@ from chassis.web.router import Router
 from tests.chassis.toy.town import ToyTown, service_of
 
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
-
-
-@pytest.fixture
-def _restored() -> Iterator[None]:
-    yield
-    telemetry.configure_logging(level="info", json=False)
 
 
 def test_a_trace_goes_on_with_a_span_of_its_own() -> None:

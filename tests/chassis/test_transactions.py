@@ -4,9 +4,10 @@ import asyncio
 from typing import Annotated, Any
 
 import httpx2
+import psycopg
 import pytest
 from fastapi import File, UploadFile
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 from chassis.core import db
 from chassis.core.errors import Conflict
@@ -104,6 +105,54 @@ async def test_work_outside_of_a_request_is_found_committed_too(toys: ToyTown) -
         assert between.losses == 1
         assert await toys.column("sender", "SELECT words FROM note") == ["早上好"]
         await toys.close()
+
+
+async def test_a_plain_read_asks_the_database_nothing_but_what_it_is_about(toys: ToyTown) -> None:
+    await toys.start("sender")
+    issued: list[str] = []
+    event.listen(
+        toys.db("sender").engine.sync_engine,
+        "before_cursor_execute",
+        lambda *arguments: issued.append(arguments[2]),
+    )
+    async with toys.writer() as client:
+        assert (await client.get(NOTES)).status_code == 200
+    assert len(issued) == 1
+
+
+async def test_a_read_whose_connection_is_lost_at_the_end_may_simply_be_repeated(toys: ToyTown) -> None:
+    async with proxy(toys.database.url("sender")) as between:
+        await toys.start("sender", database_url=between.url)
+        async with toys.writer() as client:
+            between.lose = "after commit"
+            answer = await client.get(NOTES)
+            assert between.losses == 1
+            assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
+            assert (await client.get(NOTES)).status_code == 200
+        await toys.close()
+
+
+async def test_a_database_that_was_restarted_costs_nobody_their_request(toys: ToyTown, toy_admin: ToyAdmin) -> None:
+    await toys.start("sender", db_pool_size=3, db_pool_overflow=0)
+    async with toys.writer() as client:
+        for _ in range(2):
+            answers = await asyncio.gather(*(client.get(NOTES) for _ in range(6)))
+            assert [answer.status_code for answer in answers] == [200] * 6
+            toy_admin("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'toy_sender'")
+            answers = await asyncio.gather(*(client.get(NOTES) for _ in range(6)))
+            assert [answer.status_code for answer in answers] == [200] * 6
+
+
+async def test_a_notice_from_the_server_is_no_reason_to_leave_it(toys: ToyTown) -> None:
+    await toys.start("sender", db_pool_size=1, db_pool_overflow=0)
+    engine = toys.db("sender").engine
+    async with toys.db("sender").transaction() as session:
+        await session.execute(text("LISTEN hello"))
+        before = await session.scalar(text("SELECT pg_backend_pid()"))
+    async with await psycopg.AsyncConnection.connect(toys.database.url("sender"), autocommit=True) as other:
+        await other.execute("NOTIFY hello")
+    async with engine.connect() as connection:
+        assert await connection.scalar(text("SELECT pg_backend_pid()")) == before
 
 
 async def test_a_connection_lost_before_the_commit_is_a_failure_and_may_be_repeated(toys: ToyTown) -> None:

@@ -91,6 +91,17 @@ async def test_a_token_of_a_household_that_one_has_left_signs_nobody_up(events: 
     assert (await events.get("/signups", gone, owner="me")).json()["code"] == "not_of_household"
 
 
+async def test_the_token_of_a_deleted_account_shows_nothing_of_a_household_in_which_nobody_is_left(
+    events: Events,
+) -> None:
+    family = await events.family()
+    gone = family.actor
+    await events.sign_up(await events.opened(), family)
+    family.lose(gone.id)
+    await events.tell(family)
+    assert (await events.get("/signups", gone, owner="me")).json().get("code") == "not_of_household"
+
+
 async def test_a_token_of_a_household_that_is_not_known_here_is_checked_with_identity(events: Events) -> None:
     family, activity_id = await events.family(2, told=False), await events.opened()
     gone = family.signed_in(family.adults[1])
@@ -273,6 +284,39 @@ async def test_a_child_whose_consent_the_joined_household_withdrew_does_not_keep
     await events.tell(old)
     stored = await events.stored(signup)
     assert (stored.state, stored.why) == (SignupState.WITHDRAWN, "consent_withdrawn")
+
+
+@pytest.mark.parametrize("told", [("joined", "gone", "old"), ("gone", "old")], ids=["in-steps", "at-once"])
+async def test_who_left_the_joined_household_before_the_dissolution_was_told_does_not_keep_the_seat(
+    events: Events, told: tuple[str, ...]
+) -> None:
+    old, new = await events.family(1, True), await events.family(1)
+    signup = await events.sign_up(await events.opened(), old)
+    child = old.child
+    old.join(new)
+    snapshots = {"joined": new.snapshot, "old": old.snapshot}
+    new.lose(child)
+    snapshots["gone"] = new.snapshot
+    for name in told:
+        assert await events.send(snapshots[name]) == ["accepted"]
+    stored = await events.stored(signup)
+    assert (stored.state, stored.why) == (SignupState.WITHDRAWN, "left_household")
+
+
+async def test_who_comes_back_to_a_household_that_they_left_keeps_what_they_signed_up_for_meanwhile(
+    events: Events,
+) -> None:
+    family, alone = await events.family(2), await events.family(0, told=False)
+    leaver = family.adults[1]
+    family.lose(leaver)
+    alone.adults.append(leaver)
+    await events.tell(family, alone)
+    signup = await events.sign_up(await events.opened(), alone)
+    alone.join(family)
+    await events.tell(alone)
+    await events.tell(family)
+    stored = await events.stored(signup)
+    assert (stored.household_id, stored.state) == (family.id, SignupState.CONFIRMED)
 
 
 # While it takes place -------------------------------------------------------------------------------------------------

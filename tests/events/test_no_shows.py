@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from chassis.core import clock
+from chassis.core.beijing import BEIJING
 from services.events.signups.rules import paused_until
 from tests.events.service import Events, Family
 from tests.events.venue import Venue, a_venue
@@ -59,6 +60,27 @@ async def test_a_no_show_that_was_corrected_pauses_nothing(events: Events) -> No
     assert (await sign_up_at(events, family, FIRST + 3 * DAY))[0] == 409
     assert (await venue.correct(family.adults[0], 60)).status_code == 200
     assert (await sign_up_at(events, family, FIRST + 3 * DAY))[0] == 201
+
+
+async def test_nobody_is_blamed_for_not_coming_to_what_ended_before_it_began(events: Events) -> None:
+    family = await events.family()
+    for starts_at in (FIRST, FIRST + DAY):
+        venue = await a_venue(events, starts_at)
+        await venue.sign_up(family)
+        await venue.end(starts_at - timedelta(minutes=20))
+        await venue.settle()
+    assert (await sign_up_at(events, family, FIRST + 2 * DAY))[0] == 201
+
+
+async def test_on_the_day_that_was_told_one_may_sign_up_again_from_its_first_minute(events: Events) -> None:
+    family = await events.family()
+    await missed(events, family, FIRST)
+    await missed(events, family, FIRST + DAY)
+    told = datetime(2026, 7, 7, tzinfo=BEIJING)
+    with clock.frozen(told - timedelta(minutes=1)):
+        refused = await events.try_sign_up(await events.opened(), family)
+    assert str(told.date()) in refused.json()["errors"][0]["reason"]
+    assert (await sign_up_at(events, family, told))[0] == 201
 
 
 async def test_nobody_is_blamed_for_a_seat_that_came_to_them_in_the_last_hours(events: Events) -> None:

@@ -47,7 +47,7 @@ async def connected(*addresses: str) -> AsyncIterator[list[httpx2.AsyncClient]]:
         limits = httpx2.Limits(max_connections=FAMILIES, max_keepalive_connections=FAMILIES)
         yield [
             await stack.enter_async_context(
-                httpx2.AsyncClient(base_url=address, limits=limits, timeout=60, trust_env=False)
+                httpx2.AsyncClient(base_url=address, limits=limits, timeout=60, trust_env=False, verify=False)
             )
             for address in addresses
         ]

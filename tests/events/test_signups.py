@@ -298,6 +298,17 @@ async def test_a_household_sees_its_own_sign_ups_the_upcoming_ones_soonest_first
     assert (await events.get("/signups", family.actor)).status_code == 422, "whose, must be said"
 
 
+async def test_what_can_still_be_checked_out_of_is_still_shown_as_upcoming(events: Events) -> None:
+    family, starts_at = await events.family(), clock.now() + timedelta(days=1)
+    activity_id = await events.opened(starts_at=starts_at)
+    await events.sign_up(activity_id, family)
+    ends_at = starts_at + timedelta(hours=2)
+    for minutes, shown in ((0, [activity_id]), (29, [activity_id]), (30, [])):
+        with clock.frozen(ends_at + timedelta(minutes=minutes)):
+            items = (await events.get("/signups", family.actor, owner="me", upcoming="true")).json()["items"]
+        assert [item["activity_id"] for item in items] == shown
+
+
 async def test_another_households_cursor_is_refused(events: Events) -> None:
     family, other = await events.family(), await events.family()
     for one in (family, other):

@@ -443,6 +443,52 @@ async def test_an_organiser_whose_family_joined_another_does_not_credit_either_o
     assert await venue.facts() == []
 
 
+@pytest.mark.parametrize("goes", ["the-organiser", "the-family"])
+async def test_an_organiser_does_not_credit_their_own_family_by_parting_from_it_for_the_while(
+    venue: Venue, goes: str
+) -> None:
+    family = await venue.events.family(2)
+    organiser, wife = family.adults
+    apart = await venue.events.family(0, told=False)
+    leaver = organiser if goes == "the-organiser" else wife
+    if leaver is organiser:
+        await venue.sign_up(family, [wife])
+    family.lose(leaver)
+    apart.adults.append(leaver)
+    with clock.frozen(STARTS - 23 * HOUR):
+        await venue.events.tell(family, apart)
+    household = family if goes == "the-organiser" else apart
+    if leaver is wife:
+        await venue.sign_up(apart)
+    await venue.visit(household, STARTS, ENDS, who=household.signed_in(wife))
+    await venue.end()
+    their_own = apart if leaver is organiser else family
+    token = actor(
+        "resident",
+        "organiser",
+        id=organiser,
+        organisation_id=venue.events.organisation,
+        household_id=their_own.id,
+    )
+    assert (await venue.settle(token))[wife]["why"] == "own_household"
+    assert refused(await venue.try_settle({wife: 60}, token))[1] == "own_household"
+    assert refused(await venue.correct(wife, 60, token))[1] == "own_household"
+    assert (await venue.settle(venue.events.colleague))[wife]["minutes"] == 120
+
+
+async def test_an_organiser_who_parted_from_somebody_long_ago_verifies_them_like_anybody_else(venue: Venue) -> None:
+    family = await venue.events.family(2)
+    with clock.frozen(STARTS - timedelta(days=91)):
+        former = family.adults[1]
+        family.lose(former)
+        await venue.events.tell(family)
+    await venue.sign_up(family)
+    await venue.visit(family, STARTS, ENDS)
+    await venue.end()
+    token = actor("organiser", id=former, organisation_id=venue.events.organisation)
+    assert (await venue.settle(token))[family.adults[0]]["minutes"] == 120
+
+
 async def test_an_organiser_who_took_part_themselves_is_verified_by_another(venue: Venue) -> None:
     alone = await venue.family()
     await venue.visit(alone, STARTS, ENDS)

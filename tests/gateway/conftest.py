@@ -53,7 +53,7 @@ def open_gate(_services: tuple[dict[str, StandIn], dict[str, str]], keys_dir: Pa
         app = create_app(configured, directory)
         async with (
             serving(app, proxy_headers=False, server_header=False) as port,
-            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False) as client,
+            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False) as client,
         ):
             yield Gate(port, services, configured, client)
 

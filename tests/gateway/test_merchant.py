@@ -180,7 +180,7 @@ async def test_a_path_that_can_be_read_in_two_ways_is_nobodys(gate: Gate, target
     lines = [f"GET {target} HTTP/1.1", "Host: town.test", "Connection: close", "Accept: text/html", "", ""]
     head, _, body = (await gate.raw("\r\n".join(lines).encode("latin-1"))).partition(b"\r\n\r\n")
     assert head.startswith(b"HTTP/1.1 404 ")
-    assert json.loads(body)["code"] == "PARAM_ERROR"
+    assert json.loads(body)["code"] == "NOT_FOUND"
     assert b"request-id: " in head.lower()
     assert points(gate).seen == []
 

@@ -55,6 +55,14 @@ async def test_a_childs_birthday_is_shown_to_its_guardians_alone(street: Street)
     assert (await father.member(child))["birth_date"] == years_ago(8)
 
 
+async def test_whoever_is_no_guardian_does_not_find_out_a_childs_birthday_by_trying_to_add_it(street: Street) -> None:
+    mother, guest = await street.couple()
+    await mother.add_child("赵小宝", years_ago(8))
+    for birth in (years_ago(8), years_ago(9)):
+        body = {"name": "赵小宝", "birth_date": birth, "text_version": RECORD}
+        assert await guest.refused("POST", CHILDREN, body) == (409, "child_already_there")
+
+
 @pytest.mark.parametrize(
     ("birth", "accepted"),
     [("2012-11-23", False), ("2012-11-24", True), ("2026-11-23", True), ("2026-11-24", False), ("1900-01-01", False)],

@@ -47,6 +47,20 @@ async def test_no_name_phone_birthday_or_code_lies_in_the_database_or_is_sent_in
     assert "household_changed" in written
 
 
+async def test_nothing_that_was_answered_before_tells_the_name_or_birthday_of_a_child_that_is_erased(
+    street: Street,
+) -> None:
+    mother, father = await street.couple()
+    child = (await mother.call("POST", "/household/children", CHILD, Idempotency_Key="a-key")).json()["id"]
+    path = f"/household/children/{child}/guardians"
+    await mother.call("POST", path, {"person_id": father.id}, Idempotency_Key="a-key")
+    await father.done("DELETE", f"/household/children/{child}")  # any guardian may
+    kept = "SELECT operation FROM request WHERE caller IN (:a, :b)"
+    assert await street.rows(kept, a=mother.id, b=father.id) == []
+    again = await mother.call("POST", path, {"person_id": father.id}, Idempotency_Key="a-key")
+    assert (again.status_code, again.json()["code"]) == (404, "child_not_found")
+
+
 async def test_what_is_sealed_for_one_column_or_person_opens_in_no_other_place(identity: Identity) -> None:
     street, vault = Street(identity), identity.vault
     mother = await street.someone()
@@ -100,6 +114,7 @@ BAD: list[tuple[str, str, Any, str]] = [
     ("POST", "/consents/{child}/withdraw", {"reason": "x"}, "body.reason"),
     ("POST", "/household/invitations", {"household_id": str(new_id())}, "body.household_id"),
     ("DELETE", "/household/invitations/x", None, "path.invitation_id"),
+    ("DELETE", "/household/members/x", None, "path.person_id"),
     ("POST", "/household/join", {}, "body.code"),
     ("POST", "/household/join", {"code": None}, "body.code"),
     ("POST", "/household/join", {"code": 12345678}, "body.code"),

@@ -299,14 +299,31 @@ async def test_whoever_leaves_has_a_household_of_their_own_and_the_family_keeps_
 async def test_nobody_leaves_a_child_without_its_guardian(street: Street) -> None:
     mother, grandmother = await street.couple()
     child, neighbour = await mother.add_child(), await street.someone()
-    code = {"code": await neighbour.invite()}
-    assert await mother.refused("POST", LEAVE) == (409, "child_without_guardian")
-    assert await mother.refused("POST", "/household/join", code) == (409, "child_without_guardian")
     await mother.done("POST", f"/household/children/{child}/guardians", {"person_id": grandmother.id})
     await mother.done("POST", LEAVE)
     assert await grandmother.refused("POST", LEAVE) == (409, "last_adult")
-    assert (await grandmother.join(code["code"])).status_code == 200
+    await neighbour.take_in(grandmother)
     assert await neighbour.member_ids() == {neighbour.id, grandmother.id, child}
+
+
+@pytest.mark.parametrize("way", ["leave", "join"])
+async def test_a_parent_goes_with_the_children_whose_only_guardian_they_are(street: Street, way: str) -> None:
+    grandmother, mother = await street.couple()
+    own, shared, others = [await mother.add_child(f"赵小{number}") for number in range(2)] + [
+        await grandmother.add_child("钱小小")
+    ]
+    await mother.consent(own)
+    await mother.done("POST", f"/household/children/{shared}/guardians", {"person_id": grandmother.id})
+    if way == "leave":
+        await mother.done("POST", LEAVE)
+    else:
+        await (await street.someone()).take_in(mother)
+    assert await grandmother.member_ids() == {grandmother.id, shared, others}
+    assert (await grandmother.member(shared))["guardian_ids"] == [grandmother.id]
+    assert {own} == await mother.member_ids() & {own, shared, others}
+    came = await mother.member(own)
+    assert (came["guardian_ids"], len(came["consents"])) == ([mother.id], 2)
+    assert (await street.flags(await mother.household_id()))[own] == (True, True)
 
 
 async def test_whoever_is_alone_cannot_leave(street: Street) -> None:

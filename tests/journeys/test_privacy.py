@@ -44,13 +44,12 @@ def lived_in(running: Running) -> Running:
         resident.post(f"/api/events/activities/{activity}/signups", json=signup).raise_for_status()
         report = {
             "qr_code": running.town["qr_codes"][0]["code"],
-            "subitem_code": "H0101",
             "description": f"楼顶漏雨，请联系{NAME}，{PHONE}",
             "contact": {"name": NAME, "phone": PHONE},
             "photos": [],
         }
-        for client in (nobody, resident):
-            client.post("/api/orders/reports", json=report).raise_for_status()
+        for client, subitem in ((nobody, "H0101"), (resident, "H0102")):
+            client.post("/api/orders/reports", json=report | {"subitem_code": subitem}).raise_for_status()
     admin = json.loads((running.home / "running-database.json").read_text())["admin"]
     eventually(lambda: _waiting(admin) == 0, seconds=60)
     return running

@@ -1,14 +1,14 @@
 """A merchant's till: requests signed and replies checked by the openssl command line."""
 
 import json
-import secrets
 import time
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import httpx2
 
-from tests import openssl
+from tests import openssl, signing
 
 
 class Till:
@@ -20,9 +20,7 @@ class Till:
         self.serial_no: str = merchant["serial_no"]
         self.private_key: str = merchant["private_key"]
         self.store_id: str = merchant["store_ids"][0]
-        answer = client.get("/merchant/v1/platform-keys")
-        assert answer.status_code == 200, answer.text
-        self.platform_keys = {item["serial_no"]: item["public_key"] for item in answer.json()["keys"]}
+        self.platform_keys = signing.platform_keys_of(client.get("/merchant/v1/platform-keys"))
 
     def call(
         self,
@@ -37,33 +35,21 @@ class Till:
         """A signed request to `/merchant/v1` + path. `tampered`: another body is sent than was signed."""
         target = f"/merchant/v1{path}"
         content = json.dumps(body, ensure_ascii=False).encode() if body is not None else b""
-        headers = {
-            "Authorization": self.authorization(method, target, content, nonce=nonce, timestamp=timestamp),
-            "Content-Type": "application/json",
-        }
+        authorization = signing.authorization(
+            partial(openssl.sign, self.private_key),
+            method,
+            target,
+            content,
+            mchid=self.mchid,
+            serial_no=self.serial_no,
+            timestamp=timestamp if timestamp is not None else int(time.time()),
+            nonce=nonce,
+        )
+        headers = {"Authorization": authorization, "Content-Type": "application/json"}
         sent = content.replace(b"{", b"{ ", 1) if tampered else content
         answer = self.client.request(method, target, content=sent, headers=headers)
-        assert self.is_signed(answer), answer.headers
+        assert signing.is_signed(answer, self.platform_keys), answer.headers
         return answer
-
-    def authorization(
-        self, method: str, target: str, content: bytes, *, nonce: str | None = None, timestamp: int | None = None
-    ) -> str:
-        """The header for this request."""
-        nonce = nonce or secrets.token_hex(16)
-        moment = str(timestamp if timestamp is not None else int(time.time()))
-        message = "\n".join([method, target, moment, nonce, ""]).encode() + content + b"\n"
-        signature = openssl.sign(self.private_key, message)
-        return (
-            f'HHBY1-SHA256-RSA2048 mchid="{self.mchid}",nonce_str="{nonce}",signature="{signature}",'
-            f'timestamp="{moment}",serial_no="{self.serial_no}"'
-        )
-
-    def is_signed(self, answer: httpx2.Response) -> bool:
-        """Whether the platform signed this reply, with one of the keys that it shows."""
-        headers = answer.headers
-        message = f"{headers['HHBY-Timestamp']}\n{headers['HHBY-Nonce']}\n".encode() + answer.content + b"\n"
-        return openssl.verifies(self.platform_keys[headers["HHBY-Serial"]], message, headers["HHBY-Signature"])
 
     def use_body(self, code: str, number: str) -> dict[str, Any]:
         """The body with which the coupon that shows this code is redeemed."""

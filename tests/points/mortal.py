@@ -76,6 +76,7 @@ class MortalService:
         self._settings, self._jwks = settings, jwks
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+        self._client = httpx2.Client(base_url=self.url, trust_env=False, verify=False, timeout=30)
         self._process: ForkServerProcess | None = None
         self.deaths = 0
 
@@ -86,7 +87,7 @@ class MortalService:
         deadline = time.monotonic() + 60
         while True:
             try:
-                if httpx2.get(f"{self.url}/healthz", trust_env=False, timeout=10).status_code < 500:
+                if self._client.get("/healthz").status_code < 500:
                     return
             except httpx2.HTTPError:
                 pass
@@ -98,7 +99,7 @@ class MortalService:
         assert self._process is not None
         headers = content.pop("headers", {}) | ({DIES: dies} if dies else {})
         try:
-            return httpx2.request(method, f"{self.url}{path}", headers=headers, trust_env=False, timeout=30, **content)
+            return self._client.request(method, path, headers=headers, **content)
         except httpx2.TransportError:
             self._process.join(30)
             assert self._process.exitcode == -signal.SIGKILL
@@ -112,4 +113,5 @@ class MortalService:
             self._process.kill()
             self._process.join()
             self._process.close()
+        self._client.close()
         self._listener.close()

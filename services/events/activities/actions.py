@@ -3,7 +3,7 @@
 Cancelling ends their sign-ups too, and stands with those (`signups/actions.py`).
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.dialects.postgresql import insert
@@ -15,9 +15,6 @@ from services.events.activities import queries, rules
 from services.events.activities.schemas import ActivityIn
 from services.events.activities.tables import Activity, ActivityChange, OrganisationSetting
 from services.events.terms import ActivityState
-
-GRACE = timedelta(minutes=30)
-"""How long after the schedule's end the organiser may end an activity; then the clock does."""
 
 _SWEPT_AT_ONCE = 100
 
@@ -158,7 +155,7 @@ async def close_activity(session: AsyncSession, actor: Actor, activity_id: UUID)
 async def end_overdue(session: AsyncSession, at: datetime) -> int:
     """End what nobody ended half an hour after its schedule, a hundred at a time; returns how many were ended."""
     ended = 0
-    for activity_id in await queries.overdue(session, at - GRACE, _SWEPT_AT_ONCE):
+    for activity_id in await queries.overdue(session, at - rules.ENDS_BY_ITSELF, _SWEPT_AT_ONCE):
         activity = await queries.lock_activity(session, activity_id)
         if (activity.state, ActivityState.ENDED) in rules.TRANSITIONS:  # else somebody moved it meanwhile
             move(session, activity, ActivityState.ENDED, by=None, at=at)

@@ -17,6 +17,9 @@ from services.events.terms import UNDER_WAY, ActivityState
 
 LONGEST = timedelta(days=14)
 FARTHEST = timedelta(days=730)
+ENDS_BY_ITSELF = timedelta(minutes=30)
+"""So long after the schedule's end the organiser may end an activity; then the clock does, and it is over."""
+
 CLOCK = "clock"
 """Who moves what nobody moved in time."""
 

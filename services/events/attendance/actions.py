@@ -14,7 +14,7 @@ from chassis.core import clock, ids
 from chassis.core.actor import Actor
 from chassis.core.crypto import Vault
 from chassis.core.errors import FieldError
-from chassis.core.messages import publish
+from chassis.core.messages import publish, publish_all
 from services.events.activities import queries as activities
 from services.events.activities.actions import move
 from services.events.activities.errors import WrongState
@@ -187,7 +187,7 @@ async def settle(session: AsyncSession, actor: Actor, activity_id: UUID, adjustm
         move(session, activity, ActivityState.SETTLED, by=actor, at=at)
     roll = await _roll(session, activity_id)
     verified = await queries.standing_verifications(session, activity_id)
-    own = rules.own_members(roll.values(), await _circle(session, actor))
+    own = rules.own_members(roll.values(), await _circle(session, actor, at))
     adjusted = rules.check_adjustments(adjustments, roll, verified, own)
     made = []
     for person_id, attendance in sorted(roll.items()):
@@ -202,8 +202,7 @@ async def settle(session: AsyncSession, actor: Actor, activity_id: UUID, adjustm
             reason = adjustment.reason if adjustment else None
             made.append((_verify(session, actor, attendance, finding.minutes, reason, at), attendance))
     await session.flush()
-    for verification, attendance in made:
-        await _tell(session, activity, verification, attendance)
+    await publish_all(session, [fact for each in made for fact in _facts(activity, *each)])
     return activity
 
 
@@ -219,8 +218,8 @@ async def correct(session: AsyncSession, actor: Actor, activity_id: UUID, body: 
     attendance = (await queries.lock_attendance(session, activity_id, [body.person_id])).get(body.person_id)
     if attendance is None:
         raise NotInActivity(fields=[FieldError("body.person_id", "did not take part in this activity")])
-    rules.check_not_own(attendance, await _circle(session, actor))
     at = clock.now()
+    rules.check_not_own(attendance, await _circle(session, actor, at))
     before = (await queries.standing_verifications(session, activity_id)).get(attendance.id)
     if before is not None and before.minutes == body.minutes:
         return activity
@@ -233,7 +232,7 @@ async def correct(session: AsyncSession, actor: Actor, activity_id: UUID, body: 
     attendance.why = rules.lasting(attendance.why)
     verification = _verify(session, actor, attendance, body.minutes, body.reason, at)
     await session.flush()
-    await _tell(session, activity, verification, attendance)
+    await publish_all(session, _facts(activity, verification, attendance))
     return activity
 
 
@@ -258,12 +257,13 @@ async def _roll(session: AsyncSession, activity_id: UUID) -> dict[UUID, Attendan
     return roll
 
 
-async def _circle(session: AsyncSession, actor: Actor) -> rules.Circle:
+async def _circle(session: AsyncSession, actor: Actor, at: datetime) -> rules.Circle:
     """Whom the actor must not verify: by the token, which may be minutes old, and by our copy of the households."""
-    own = await queries.households_of(session, actor.id)
+    since = at - rules.STILL_OWN
+    own = await queries.households_of(session, actor.id, since)
     if actor.household_id:
         own |= {actor.household_id}
-    return rules.Circle(households=own, people={actor.id} | await queries.people_of(session, own))
+    return rules.Circle(households=own, people={actor.id} | await queries.people_of(session, own, since))
 
 
 def _verify(
@@ -284,7 +284,9 @@ def _verify(
     return verification
 
 
-async def _tell(session: AsyncSession, activity: Activity, verification: Verification, attendance: Attendance) -> None:
-    if verification.minutes:
-        took_part_at = rules.took_part_at(attendance, activity)
-        await publish(session, AttendanceVerified.of(verification, attendance, activity, took_part_at))
+def _facts(activity: Activity, verification: Verification, attendance: Attendance) -> list[AttendanceVerified]:
+    """What is told of a verification: of one with no minutes, nothing."""
+    if not verification.minutes:
+        return []
+    took_part_at = rules.took_part_at(attendance, activity)
+    return [AttendanceVerified.of(verification, attendance, activity, took_part_at)]

@@ -21,7 +21,7 @@ from services.events.attendance import rules
 from services.events.attendance.schemas import AttendanceFilters, AttendanceOut, Settled
 from services.events.attendance.tables import Attendance, VenueTries, Verification
 from services.events.attendance.terms import Why
-from services.events.households.tables import Member
+from services.events.households.tables import FormerMember, Member
 from services.events.signups.tables import Signup, SignupMember
 from services.events.terms import SignupState
 
@@ -106,14 +106,20 @@ async def standing_verifications(session: AsyncSession, activity_id: UUID) -> di
     return {row.attendance_id: row for row in rows}
 
 
-async def households_of(session: AsyncSession, person_id: UUID) -> frozenset[UUID]:
-    """The households that somebody is a member of, as identity told us last."""
-    return frozenset(await session.scalars(select(Member.household_id).where(Member.person_id == person_id)))
+async def households_of(session: AsyncSession, person_id: UUID, since: datetime) -> frozenset[UUID]:
+    """The households that somebody is a member of, as identity told us last, or has left since then."""
+    left = select(FormerMember.household_id).where(FormerMember.person_id == person_id, FormerMember.left_at > since)
+    return frozenset(
+        await session.scalars(select(Member.household_id).where(Member.person_id == person_id).union(left))
+    )
 
 
-async def people_of(session: AsyncSession, households: Collection[UUID]) -> frozenset[UUID]:
-    """Everybody in these households."""
-    return frozenset(await session.scalars(select(Member.person_id).where(Member.household_id.in_(households))))
+async def people_of(session: AsyncSession, households: Collection[UUID], since: datetime) -> frozenset[UUID]:
+    """Everybody who is in these households, or has left them since then."""
+    left = select(FormerMember.person_id).where(FormerMember.household_id.in_(households), FormerMember.left_at > since)
+    return frozenset(
+        await session.scalars(select(Member.person_id).where(Member.household_id.in_(households)).union(left))
+    )
 
 
 # Reading --------------------------------------------------------------------------------------------------------------

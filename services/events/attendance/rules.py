@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.twofactor.hotp import HOTP
 
 from chassis.core.errors import DomainError, FieldError, Invalid
 from services.events.activities.errors import ActivityOver
+from services.events.activities.rules import ENDS_BY_ITSELF
 from services.events.activities.tables import Activity
 from services.events.attendance.errors import (
     AlreadyVerified,
@@ -35,9 +36,6 @@ from services.events.terms import ActivityState, AttendanceState
 
 CHECK_IN_OPENS = timedelta(minutes=30)
 """So long before the start codes are taken, and the activity may be ended."""
-
-ENDS_BY_ITSELF = timedelta(minutes=30)
-"""So long after the schedule's end an activity that nobody ended is over."""
 
 # The venue code. It is a time-based one-time password (RFC 6238) under a key of the activity's own, so nothing of it
 # is stored, and a code of one activity, or of a minute ago, says nothing about another's or the present one.
@@ -182,6 +180,9 @@ def took_part_at(attendance: Attendance, activity: Activity) -> datetime:
 
 
 # Verification 核实. Nobody verifies their own household.
+
+STILL_OWN = timedelta(days=90)
+"""So long a household is one's own after one left it, and who left it: else one would part for the settlement."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,12 @@
 """Keeping our copy of households, and what follows from its changes."""
 
 from collections.abc import Collection
+from collections.abc import Set as AbstractSet
+from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import delete, insert
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
@@ -15,7 +18,7 @@ from services.events.households import queries, rules
 from services.events.households.clients import fetch_household
 from services.events.households.errors import NoHousehold
 from services.events.households.schemas import HouseholdSnapshot
-from services.events.households.tables import Household, Member
+from services.events.households.tables import FormerMember, Household, Member
 from services.events.signups import actions as signups
 
 _HOPS = 10
@@ -71,10 +74,11 @@ async def apply(session: AsyncSession, snapshot: HouseholdSnapshot) -> None:
     before = (await queries.family(session, household.id)).members.keys()
     await _replace(session, household, snapshot)
     at = clock.now()
+    await _remember_former(session, household.id, before - {member.person_id for member in snapshot.members}, at)
     if into is None:
         await signups.follow_household(session, household.id, rules.changes(before, snapshot.members), at)
     else:
-        await _hand_over(session, household.id, locked[into])
+        await _hand_over(session, household.id, before, locked[into])
 
 
 async def _replace(session: AsyncSession, household: Household, snapshot: HouseholdSnapshot) -> None:
@@ -87,8 +91,20 @@ async def _replace(session: AsyncSession, household: Household, snapshot: Househ
     await session.flush()
 
 
-async def _hand_over(session: AsyncSession, household_id: UUID, into: Household) -> None:
-    """What a dissolved household signed up for is the other's now, or that one's which the other has become."""
+async def _remember_former(session: AsyncSession, household_id: UUID, left: Collection[UUID], at: datetime) -> None:
+    if not left:
+        return
+    rows = [{"household_id": household_id, "person_id": person_id, "left_at": at} for person_id in left]
+    statement = upsert(FormerMember).values(rows)
+    key = [FormerMember.household_id, FormerMember.person_id]
+    await session.execute(statement.on_conflict_do_update(index_elements=key, set_={"left_at": at}))
+
+
+async def _hand_over(session: AsyncSession, household_id: UUID, before: AbstractSet[UUID], into: Household) -> None:
+    """What a dissolved household signed up for is the other's now, or that one's which the other has become.
+
+    They came there all together: if we know of one who is there, whoever of those before is not has left since.
+    """
     for _ in range(_HOPS):
         if into.dissolved_into is None:
             break
@@ -97,4 +113,5 @@ async def _hand_over(session: AsyncSession, household_id: UUID, into: Household)
     await signups.hand_over(session, household_id, into.id)
     members = (await queries.family(session, into.id)).members
     unconsented = frozenset(member for member, standing in members.items() if not standing.may_take_part)
-    await signups.follow_household(session, into.id, rules.Changes(frozenset(), unconsented), at)
+    left = frozenset(before) - members.keys() if before & members.keys() else frozenset()
+    await signups.follow_household(session, into.id, rules.Changes(left, unconsented), at)

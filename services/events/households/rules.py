@@ -48,8 +48,8 @@ def check_actor(family: Family, actor_id: UUID) -> None:
 
 
 def check_reader(family: Family, actor_id: UUID) -> None:
-    """Raises NotOfHousehold where the household is known and they are no member of it."""
-    if family.members and actor_id not in family.members:
+    """Raises NotOfHousehold unless they are a member."""
+    if actor_id not in family.members:
         raise NotOfHousehold
 
 

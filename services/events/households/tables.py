@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import ForeignKey
 from sqlalchemy.orm import Mapped, mapped_column
 
+from chassis.core.db import Instant
 from services.events.tables import Base
 
 
@@ -29,3 +30,13 @@ class Member(Base):
     """Under fourteen, and so in need of a guardian's consent."""
     consented: Mapped[bool]
     """Whether a guardian's consent to taking part in activities is alive."""
+
+
+class FormerMember(Base):
+    """Somebody who left a household, and when last we heard of that."""
+
+    __tablename__ = "former_member"
+
+    household_id: Mapped[UUID] = mapped_column(ForeignKey("household.id"), primary_key=True)
+    person_id: Mapped[UUID] = mapped_column(primary_key=True, index=True)
+    left_at: Mapped[Instant]

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock
 from chassis.core.paging import Cursors
 from chassis.core.schema import Page
+from services.events.activities.rules import ENDS_BY_ITSELF
 from services.events.activities.schemas import ActivityRef
 from services.events.activities.tables import Activity
 from services.events.attendance.tables import Attendance
@@ -64,7 +65,8 @@ async def standing(session: AsyncSession, activity_id: UUID, person_ids: Collect
 async def no_shows(session: AsyncSession, person_ids: Collection[UUID], since: datetime) -> dict[UUID, list[datetime]]:
     """When the activities began to which these people did not come, the earliest first, by person.
 
-    Only where they had the seat a day before, since nobody watches a queue that long; what was corrected is none.
+    Only where they had the seat a day before, since nobody watches a queue that long, and where the activity did not
+    end before it began; what was corrected is none.
     """
     statement = (
         select(Attendance.person_id, Activity.starts_at)
@@ -74,6 +76,7 @@ async def no_shows(session: AsyncSession, person_ids: Collection[UUID], since: d
             Attendance.person_id.in_(person_ids),
             Attendance.state == AttendanceState.NO_SHOW,
             Activity.starts_at > since,
+            Activity.ended_at > Activity.starts_at,
             or_(Signup.rank.is_(None), Signup.changed_at <= Activity.starts_at - rules.NOTICE),
         )
         .order_by(Activity.starts_at)
@@ -214,7 +217,7 @@ async def own_signups(
     )
     if filters.upcoming:
         statement = statement.where(
-            Signup.state.in_(LIVING), Activity.state.in_(_NOT_OVER), Activity.ends_at > at
+            Signup.state.in_(LIVING), Activity.state.in_(_NOT_OVER), Activity.ends_at > at - ENDS_BY_ITSELF
         ).order_by(*key)
     else:
         statement = statement.order_by(*(column.desc() for column in key))

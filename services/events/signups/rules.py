@@ -48,7 +48,8 @@ def check_new(members: Sequence[UUID], standing: Collection[UUID]) -> None:
 def paused_until(no_shows: Sequence[datetime]) -> datetime | None:
     """Until when somebody may not sign up who did not come to activities that began then, the earliest first.
 
-    DOMAIN (Two-way points, no_show): two within 60 days, no sign-up for 30 days, counted from the second.
+    DOMAIN (Two-way points, no_show): two within 60 days, no sign-up for 30 days, counted from the second. The day on
+    which it ends is free as a whole, since it is the day that people are told.
     """
     second = [later for earlier, later in pairwise(no_shows) if later - earlier <= NO_SHOWS_WITHIN]
     return second[-1] + PAUSE if second else None
@@ -60,7 +61,7 @@ def check_no_shows(members: Sequence[UUID], no_shows: Mapping[UUID, Sequence[dat
     fields = [
         FieldError(f"body.members.{number}", f"did not come twice; may sign up again from {day_of(end)}")
         for number, end in enumerate(until)
-        if end is not None and at < end
+        if end is not None and day_of(at) < day_of(end)
     ]
     if fields:
         raise NoShowPause(fields=fields)

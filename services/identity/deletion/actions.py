@@ -46,7 +46,7 @@ async def delete_account(session: AsyncSession, person_id: UUID, *, with_childre
     erase(person)
     for family in await signin.lock_families_of(session, person_id):
         end(family, _BECAUSE, at)
-    await idempotency.forget_answers(session, str(person_id))
+    await idempotency.forget_answers(session, families[household_id].people if household_id else [person_id])
     await session.flush()
     await publish(session, PersonDeleted(occurred_at=at, person_id=person_id))
     if household_id:
@@ -62,5 +62,5 @@ async def _leave_behind(
         raise ChildrenWouldBeErased
     for child_id in sorted(forsaken):
         await erase_child(session, family, child_id, at, because=guardianship.DELETED, by=person_id)
-    await give_up(session, family, person_id, at)
+    await give_up(session, family, person_id, {person_id}, at)
     await session.execute(delete(Membership).where(Membership.person_id == person_id))

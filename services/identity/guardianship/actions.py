@@ -7,7 +7,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core import clock, ids
+from chassis.core import clock, idempotency, ids
 from chassis.core.beijing import day_of
 from chassis.core.crypto import Vault
 from services.identity.guardianship import queries, rules
@@ -38,7 +38,7 @@ async def add_child(session: AsyncSession, vault: Vault, actor_id: UUID, body: C
     check_adult(family, actor_id)
     rules.check_room_for_child(family)
     check_room(family, 1)
-    if any(_is(vault, person, body.name, body.birth_date) for person in family.people.values()):
+    if any(person.child and people.name_of(vault, person) == body.name for person in family.people.values()):
         raise ChildAlreadyThere
     child_id = ids.new_id()
     session.add(_child(vault, child_id, body.name, body.birth_date, at))
@@ -131,7 +131,8 @@ async def erase_child(
 ) -> None:
     """Name and birth are gone, and so are membership, guardians and consents. The caller announces the household."""
     erase(family.people[child_id])
-    for guardianship in await queries.guardianships_of(session, child_id):
+    await idempotency.forget_answers(session, family.adults)
+    for guardianship in await queries.guardianships_of(session, [child_id]):
         guardianship.ended_at = at
     for consent in (await queries.consents_in_force(session, child_id)).values():
         rules.end(consent, because, at, by=by)
@@ -214,14 +215,6 @@ def _child(vault: Vault, child_id: UUID, name: str, birth: date, at: datetime) -
         name_sealed=vault.seal(name, name_context(child_id)),
         birth_sealed=vault.seal(birth.isoformat(), birth_context(child_id)),
         recorded_at=at,
-    )
-
-
-def _is(vault: Vault, person: Person, name: str, birth: date) -> bool:
-    return (
-        person.birth_sealed is not None
-        and _birth(vault, person.id, person.birth_sealed) == birth
-        and people.name_of(vault, person) == name
     )
 
 

@@ -39,7 +39,7 @@ class ConsentTextOutdated(Invalid):
 
 
 class ChildAlreadyThere(Conflict):
-    """Somebody in the household has recorded this child before."""
+    """A child of this name is there, whatever its birthday: who is no guardian does not find that out by trying."""
 
     code = "child_already_there"
     title, title_zh = "This child belongs to the household already", "该儿童已在家庭中"

@@ -14,15 +14,9 @@ from services.identity.people.tables import Membership, Person
 from services.identity.terms import ConsentPurpose
 
 
-async def guardianships_by(session: AsyncSession, guardian_id: UUID) -> Sequence[Guardianship]:
-    """Those in which this person is the guardian."""
-    statement = select(Guardianship).where(Guardianship.guardian_id == guardian_id, Guardianship.ended_at.is_(None))
-    return (await session.scalars(statement, execution_options={"populate_existing": True})).all()
-
-
-async def guardianships_of(session: AsyncSession, child_id: UUID) -> Sequence[Guardianship]:
-    """Those in which this person is the child."""
-    statement = select(Guardianship).where(Guardianship.child_id == child_id, Guardianship.ended_at.is_(None))
+async def guardianships_of(session: AsyncSession, child_ids: Collection[UUID]) -> Sequence[Guardianship]:
+    """Those in which one of these people is the child."""
+    statement = select(Guardianship).where(Guardianship.child_id.in_(child_ids), Guardianship.ended_at.is_(None))
     return (await session.scalars(statement, execution_options={"populate_existing": True})).all()
 
 

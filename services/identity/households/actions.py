@@ -1,6 +1,7 @@
 """Changes of households: each ends by telling the other services what the household now is."""
 
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -76,8 +77,10 @@ async def join(
     """Spend an invitation code: from now on the adult belongs to the household that it names.
 
     The only adult of a household brings everybody along, and the household is dissolved into the other, which takes
-    over its points; one of several goes alone. Raises TooManyWrongInvitations; InvitationInvalid, after which the try
-    stays counted; PersonGone, NotAdult, AlreadyMember, HouseholdFull, ChildWithoutGuardian, Unavailable.
+    over its points; one of several brings the children whose only guardian they are.
+
+    Raises TooManyWrongInvitations; InvitationInvalid, after which the try stays counted; PersonGone, NotAdult,
+    AlreadyMember, HouseholdFull, Unavailable.
     """
     at = clock.now()
     await people.present_person(session, person_id)
@@ -101,7 +104,7 @@ async def join(
     elif len(movers) == len(own.people):
         await _dissolve(session, own, target.household.id, at)
     else:
-        await give_up(session, own, person_id, at)
+        await give_up(session, own, person_id, movers, at)
         await _move(session, movers, target.household.id, at)
     await announce(session, target.household, at)
     if own:
@@ -109,31 +112,61 @@ async def join(
 
 
 async def leave(session: AsyncSession, person_id: UUID) -> None:
-    """Found a household of one; the points, and everything else, stay with the family that is left.
+    """Found a household with the children whose only guardian one is; points stay with the family that is left.
 
-    Raises PersonGone, NoHousehold, NotAdult, LivesAlone, LastAdult, ChildWithoutGuardian, Unavailable.
+    Raises PersonGone, NoHousehold, NotAdult, LivesAlone, LastAdult, Unavailable.
     """
     at = clock.now()
     family = await queries.lock_own_family(session, person_id)
     rules.check_adult(family, person_id)
     rules.check_may_leave(family, person_id)
+    going = rules.who_moves(family, person_id)
+    await give_up(session, family, person_id, going, at)
+    await _found(session, family, going, at)
+
+
+async def put_out(session: AsyncSession, actor_id: UUID, person_id: UUID) -> None:
+    """Whoever is not welcome goes as if they left, with the children whose first guardian they are.
+
+    Raises PersonGone, NoHousehold, NotAdult, MemberNotFound, NotEarlier, GuardianStays, Unavailable.
+    """
+    at = clock.now()
+    family = await queries.lock_own_family(session, actor_id)
+    rules.check_adult(family, actor_id)
+    guardianships = await guardianship.guardianships_of(session, family.people)
+    joined = {member.person_id: member.joined_at for member in await people.memberships(session, family.people)}
+    going = rules.who_is_put_out(family, guardianships, joined, person_id, by=actor_id)
+    await give_up(session, family, person_id, going, at)
+    await _found(session, family, going, at)
+
+
+async def _found(session: AsyncSession, family: Family, movers: Iterable[UUID], at: datetime) -> None:
+    """A new household of these members of another."""
     founded = Household(id=ids.new_id(), recorded_at=at, changed_at=at, version=0)
     session.add(founded)
     await session.flush()
-    await give_up(session, family, person_id, at)
-    await _move(session, [person_id], founded.id, at)
+    await _move(session, movers, founded.id, at)
     await announce(session, founded, at)
     await announce(session, family.household, at)
 
 
-async def give_up(session: AsyncSession, family: Family, person_id: UUID, at: datetime) -> None:
-    """Whoever goes alone is no guardian of those who stay, and their invitations are good no more.
+async def give_up(
+    session: AsyncSession, family: Family, person_id: UUID, going: AbstractSet[UUID], at: datetime
+) -> None:
+    """Those who go are no guardians of those who stay, nor these of them; the person's invitations are good no more.
 
-    What they consented to as a guardian stays in force: those who stay have another guardian, who may withdraw it.
+    What was consented to stays in force: every child has a guardian where it is, who may withdraw it.
     """
-    for guardianship_ in await guardianship.guardianships_by(session, person_id):
-        guardianship_.ended_at = at
-    for invitation in await queries.open_invitations(session, family.household.id, at, created_by=person_id):
+    for guardianship_ in await guardianship.guardianships_of(session, family.people):
+        if (guardianship_.child_id in going) != (guardianship_.guardian_id in going):
+            guardianship_.ended_at = at
+    await _end_invitations(session, family, at, created_by=person_id)
+
+
+async def _end_invitations(
+    session: AsyncSession, family: Family, at: datetime, *, created_by: UUID | None = None
+) -> None:
+    for invitation in await queries.open_invitations(session, family.household.id, at, created_by=created_by):
         invitation.ended_at = at
 
 
@@ -156,8 +189,7 @@ async def _lock_both(session: AsyncSession, person_id: UUID, target_id: UUID) ->
 async def _dissolve(session: AsyncSession, family: Family, into: UUID, at: datetime) -> None:
     """Everybody moves; guardians and children remain what they are to one another."""
     await _move(session, family.people, into, at)
-    for invitation in await queries.open_invitations(session, family.household.id, at):
-        invitation.ended_at = at
+    await _end_invitations(session, family, at)
     family.household.dissolved_into = into
 
 

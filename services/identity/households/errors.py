@@ -46,11 +46,25 @@ class LastAdult(Conflict):
     title, title_zh = "You are the last adult here, and there are children", "家中还有儿童，最后一位成年人不能离开"
 
 
-class ChildWithoutGuardian(Conflict):
-    """Every child has a guardian in its own household."""
+class MemberNotFound(NotFound):
+    """Nobody of that id is an adult of the household."""
 
-    code = "child_without_guardian"
-    title, title_zh = "A child would be left without a guardian; name another one first", "请先为孩子指定其他监护人"
+    code = "member_not_found"
+    title, title_zh = "There is no such adult in your household", "您的家庭中没有这位成年人"
+
+
+class NotEarlier(Forbidden):
+    """Who came first does not give way to who came later, nor do those who came together to one another."""
+
+    code = "not_earlier"
+    title, title_zh = "Only an adult who was here before them puts a member out", "只有更早加入的成年人才能请出成员"
+
+
+class GuardianStays(Conflict):
+    """Whom another guardian made one too is no stranger to the children, and is not parted from them by others."""
+
+    code = "guardian_stays"
+    title, title_zh = "They are a guardian of a child of the household", "对方是家中儿童的监护人，不能请出"
 
 
 class TooManyInvitations(Conflict):

@@ -12,15 +12,17 @@ from services.identity.deps import SettingsDep
 from services.identity.households import actions, queries
 from services.identity.households.errors import (
     AlreadyMember,
-    ChildWithoutGuardian,
+    GuardianStays,
     HouseholdFull,
     HouseholdNotFound,
     InvitationInvalid,
     InvitationNotFound,
     LastAdult,
     LivesAlone,
+    MemberNotFound,
     NoHousehold,
     NotAdult,
+    NotEarlier,
     TooManyInvitations,
     TooManyInvitationsToday,
     TooManyWrongInvitations,
@@ -44,8 +46,9 @@ internal = Router(prefix="/internal/households", include_in_schema=False)
 async def invite(actor: SignedIn, session: SessionDep, vault: VaultDep, body: Nothing | None = None) -> InvitationOut:
     """A code by which one person may join the household within three days. It is shown only here, and good once.
 
-    Whoever has the code can join, sees the names in the household and acts for it: hand it on in confidence, and revoke
-    it if it went astray.
+    Whoever has the code can join, sees the names in the household and acts for it, which is to spend its points as
+    well: hand it on in confidence, and revoke it if it went astray. Who joined by it can be put out again; what they
+    spent stays spent.
     """
     return await actions.invite(session, vault, actor.id)
 
@@ -69,7 +72,6 @@ async def revoke_invitation(invitation_id: UUID, actor: SignedIn, session: Sessi
         TooManyWrongInvitations,
         AlreadyMember,
         HouseholdFull,
-        ChildWithoutGuardian,
         Unavailable,
     ),
 )
@@ -78,8 +80,10 @@ async def join_household(
 ) -> NewHousehold:
     """Join the household that an invitation code names.
 
-    The only adult of a household brings its children, points, coupons and sign-ups along; one of several adults comes
-    alone. The access token still names the former household: get a new one by the refresh token at once.
+    The only adult of a household brings its children, points, coupons and sign-ups along; one of several adults brings
+    the children whose only guardian they are. Points and coupons that were brought along are the household's: they stay
+    there when one leaves it, or is put out by an adult who was there before. The access token still names the former
+    household: get a new one by the refresh token at once.
     """
     await actions.join(
         session, vault, actor.id, body.code, address=address, limits=_limits(settings, is_loopback(address))
@@ -89,17 +93,31 @@ async def join_household(
 
 @router.post(
     "/leave",
-    responses=problems(PersonGone, NoHousehold, NotAdult, LivesAlone, LastAdult, ChildWithoutGuardian, Unavailable),
+    responses=problems(PersonGone, NoHousehold, NotAdult, LivesAlone, LastAdult, Unavailable),
 )
 async def leave_household(
     actor: SignedIn, session: SessionDep, vault: VaultDep, body: Nothing | None = None
 ) -> NewHousehold:
-    """Leave the household for one of one's own; points stay with the family.
+    """Leave for a household of one's own, with the children whose only guardian one is; points stay with the family.
 
     The access token still names the former household: get a new one by the refresh token at once.
     """
     await actions.leave(session, actor.id)
     return await _new_household(session, vault, actor.id)
+
+
+@router.delete(
+    "/members/{person_id}",
+    status_code=204,
+    responses=problems(PersonGone, NoHousehold, NotAdult, MemberNotFound, NotEarlier, GuardianStays, Unavailable),
+)
+async def put_out_member(person_id: UUID, actor: SignedIn, session: SessionDep) -> None:
+    """Put an adult who joined later than oneself out of the household: they go on in one of their own.
+
+    The children whose first guardian they are go with them. Points and coupons stay with the household, those that they
+    brought along too; sign-ups that name them end.
+    """
+    await actions.put_out(session, actor.id, person_id)
 
 
 @internal.get("/{household_id}", dependencies=[FromEvents], responses=problems(HouseholdNotFound))

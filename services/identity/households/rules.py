@@ -2,17 +2,20 @@
 
 import math
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from services.identity.guardianship.tables import Guardianship
 from services.identity.households.errors import (
-    ChildWithoutGuardian,
+    GuardianStays,
     HouseholdFull,
     LastAdult,
     LivesAlone,
+    MemberNotFound,
     NotAdult,
+    NotEarlier,
     TooManyInvitations,
     TooManyInvitationsToday,
     TooManyWrongInvitations,
@@ -84,27 +87,45 @@ def check_room(family: Family, newcomers: int) -> None:
         raise HouseholdFull(f"A household has at most {MAX_MEMBERS} members.")
 
 
-def check_may_go_alone(family: Family, person_id: UUID) -> None:
-    """Raises ChildWithoutGuardian."""
-    if family.left_without_guardian(person_id):
-        raise ChildWithoutGuardian
-
-
 def check_may_leave(family: Family, person_id: UUID) -> None:
-    """Raises LivesAlone, LastAdult, ChildWithoutGuardian."""
+    """Raises LivesAlone, LastAdult."""
     if len(family.people) == 1:
         raise LivesAlone
     if family.adults == {person_id}:
         raise LastAdult("You may join another household together with them.")
-    check_may_go_alone(family, person_id)
 
 
 def who_moves(family: Family, person_id: UUID) -> frozenset[UUID]:
-    """Who comes along when this adult joins another household: all, for the only adult. Raises ChildWithoutGuardian."""
-    if family.adults == {person_id}:
-        return frozenset(family.people)
-    check_may_go_alone(family, person_id)
-    return frozenset({person_id})
+    """This adult, and whoever would be left without a guardian: every child has one in its own household."""
+    return frozenset({person_id}) | family.left_without_guardian(person_id)
+
+
+def who_is_put_out(
+    family: Family,
+    guardianships: Iterable[Guardianship],
+    joined: Mapping[UUID, datetime],
+    person_id: UUID,
+    *,
+    by: UUID,
+) -> frozenset[UUID]:
+    """This adult, and the children whose first guardian they are. `joined`: when each member came to the household.
+
+    Whoever is invited by mistake cannot make themselves stay: neither by children of their own, whoever else is named a
+    guardian of those, nor by whom they invite. Raises MemberNotFound, NotEarlier; GuardianStays where somebody who was
+    here no later made them a guardian of a child that stays.
+    """
+    if person_id not in family.adults:
+        raise MemberNotFound
+    if joined[by] >= joined[person_id]:
+        raise NotEarlier
+    first: dict[UUID, UUID] = {}
+    for guardianship in sorted(guardianships, key=lambda one: (one.began_at, one.id)):
+        first.setdefault(guardianship.child_id, guardianship.guardian_id)
+    wards = {child_id for child_id, guardians in family.guardians.items() if person_id in guardians}
+    going = {child_id for child_id in wards if first[child_id] == person_id}
+    if any(joined[first[child_id]] <= joined[person_id] for child_id in wards - going):
+        raise GuardianStays
+    return frozenset({person_id}) | going
 
 
 def new_code() -> str:

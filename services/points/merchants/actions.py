@@ -13,6 +13,7 @@ from chassis.core.errors import DomainError
 from services.points.merchants import envelope, queries, rules, signing
 from services.points.merchants.errors import (
     CodeOrToken,
+    KeyNotAcceptable,
     NoAuth,
     NonceReused,
     OutRequestNoConflict,
@@ -218,8 +219,9 @@ async def record_key(
 ) -> None:
     """Put a merchant's public key on record, or its validity up to date.
 
-    Raises MerchantNotFound; KeyNotAcceptable where it is not such a key; TooManyKeys where two others of its kind (live
-    or sandbox) are not over yet.
+    Raises MerchantNotFound; KeyNotAcceptable where it is not such a key, or the serial number is another one's (what
+    was signed under it must stay provable); TooManyKeys where two others of its kind (live or sandbox) are not over
+    yet.
     """
     merchant = await queries.lock_merchant(session, mchid)
     signing.check_key(serial_no, public_key_pem, algorithm)
@@ -231,8 +233,10 @@ async def record_key(
     key = known.get(serial_no)
     if key is None:
         key = MerchantKey(merchant_id=merchant.id, serial_no=serial_no, revoked_at=None)
+        key.algorithm, key.public_key, key.sandbox = algorithm, public_key_pem, sandbox
         session.add(key)
-    key.algorithm, key.public_key, key.sandbox = algorithm, public_key_pem, sandbox
+    elif (key.algorithm, key.public_key, key.sandbox) != (algorithm, public_key_pem, sandbox):
+        raise KeyNotAcceptable("Another key has this serial number.")
     key.not_before, key.not_after = not_before, not_after
     await session.flush()
 

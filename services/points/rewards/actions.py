@@ -1,4 +1,4 @@
-"""Redeeming rewards and using coupons. Whoever posts holds the civic ledger's lock: it is taken before any row here."""
+"""Redeeming rewards and using coupons. Whoever posts locks the civic ledger first, then rewards and coupons."""
 
 import secrets
 from collections.abc import Collection

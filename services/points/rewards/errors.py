@@ -28,10 +28,17 @@ class HouseholdLimitReached(Conflict):
 
 
 class NotOfHousehold(Forbidden):
-    """The caller belongs to no household (any more) that could spend these points."""
+    """The caller belongs to no household (any more) that could spend these points, as far as is known here.
+
+    Identity may tell otherwise the next moment, of somebody who has just joined: not to be remembered.
+    """
 
     code = "not_of_household"
     title, title_zh = "You are not a member of this household", "您不是该家庭的成员"
+
+    @property
+    def repeats(self) -> bool:
+        return False
 
 
 class CouponNotFound(NotFound):

@@ -27,7 +27,7 @@ from services.points.rewards.schemas import CouponDetail, CouponFilters, CouponO
 rewards = Router(prefix="/api/points/rewards", tags=["rewards"])
 coupons = Router(prefix="/api/points/coupons", tags=["coupons"])
 
-CouponId = Annotated[str, Path(max_length=40)]
+CouponId = Annotated[str, Path(max_length=40, pattern="^[^\\x00]*$")]
 
 
 @rewards.get("", responses=problems(InvalidCursor))

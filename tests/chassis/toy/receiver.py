@@ -5,6 +5,7 @@ import os
 import signal
 from collections import Counter
 
+import structlog
 from fastapi import FastAPI
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -17,6 +18,7 @@ from chassis.core.settings import ServiceSettings
 from chassis.web.app import Service, build_service
 from tests.chassis.toy.tables import Taken
 
+log = structlog.get_logger(__name__)
 subscriptions = Subscriptions()
 moods: Counter[str] = Counter()
 """How many more times each mood lasts: `fail` raises, `away` is busy. Words that begin with a mood meet it."""
@@ -37,6 +39,7 @@ async def take_note(session: AsyncSession, fact: NoteWritten, envelope: Envelope
     mood = fact.words.partition(" ")[0]
     if mood == "refuse":
         raise Conflict("such a note is never taken")
+    log.info("note_taken", words=fact.words)
     session.add(Taken(box=fact.box, number=fact.number, words=fact.words))
     await session.flush()
     if mood == "slow":

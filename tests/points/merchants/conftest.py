@@ -14,12 +14,12 @@ from chassis.core import clock
 from chassis.core.ids import new_id
 from services.points.merchants import actions
 from services.points.merchants.terms import Algorithm
-from tests import openssl
+from tests import openssl, signing
 from tests.points.conftest import Points
 from tests.points.rewards.conftest import Household, Shop
 
 RSA = Algorithm.RSA
-SCHEME = {RSA: "HHBY1-SHA256-RSA2048", Algorithm.ED25519: "HHBY1-ED25519"}
+SCHEME = {RSA: signing.RSA_SCHEME, Algorithm.ED25519: "HHBY1-ED25519"}
 ECHO = "/merchant/v1/echo"
 
 
@@ -64,12 +64,16 @@ class Till:
         mchid: str | None = None,
     ) -> str:
         """The header for this request; what is given takes the place of what would be right."""
-        nonce, serial_no = nonce or secrets.token_hex(16), serial_no or self.key.serial_no
-        timestamp = int((at or clock.now()).timestamp())
-        message = f"{method}\n{target}\n{timestamp}\n{nonce}\n".encode() + content + b"\n"
-        return (
-            f'{scheme or SCHEME[self.key.algorithm]} mchid="{mchid or self.mchid}",nonce_str="{nonce}",'
-            f'signature="{self.key.sign(message)}",timestamp="{timestamp}",serial_no="{serial_no}"'
+        return signing.authorization(
+            self.key.sign,
+            method,
+            target,
+            content,
+            mchid=mchid or self.mchid,
+            serial_no=serial_no or self.key.serial_no,
+            timestamp=int((at or clock.now()).timestamp()),
+            nonce=nonce,
+            scheme=scheme or SCHEME[self.key.algorithm],
         )
 
     async def send(
@@ -133,9 +137,7 @@ class Market:
 
     def check_signed(self, answer: httpx2.Response) -> None:
         """The reply bears a good signature of the platform's, by openssl's judgement."""
-        headers = answer.headers
-        message = f"{headers['HHBY-Timestamp']}\n{headers['HHBY-Nonce']}\n".encode() + answer.content + b"\n"
-        assert openssl.verifies(self.platform_keys[headers["HHBY-Serial"]], message, headers["HHBY-Signature"])
+        assert signing.is_signed(answer, self.platform_keys)
 
     async def till(self, key: Key | None = None, *, stores: tuple[str, ...] = ("store-1",), **key_fields: Any) -> Till:
         """A till of a merchant of its own. The key's material may be shared: keys are a merchant's by serial number."""
@@ -177,9 +179,7 @@ def rsa_keys() -> list[Key]:
 
 async def market_of(points: Points, key: Key) -> Market:
     async with points.client() as client:
-        answer = await client.get("/merchant/v1/platform-keys")
-    assert answer.status_code == 200
-    keys = {item["serial_no"]: item["public_key"] for item in answer.json()["keys"]}
+        keys = signing.platform_keys_of(await client.get("/merchant/v1/platform-keys"))
     return Market(Shop(points), keys, key)
 
 

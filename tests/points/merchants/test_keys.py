@@ -120,6 +120,14 @@ async def test_a_key_that_is_none_or_too_weak_is_not_taken(market: Market, till:
         await market.record(Till(market, till.id, "0000000000", till.key), till.key)
 
 
+async def test_a_serial_number_is_one_keys_for_ever(market: Market, till: Till, rsa_keys: list[Key]) -> None:
+    """Else nobody could prove afterwards what was signed under it; nor does a sandbox key become a live one."""
+    for other in ({"public_key_pem": rsa_keys[1].public}, {"sandbox": True}):
+        with pytest.raises(KeyNotAcceptable):
+            await market.record(till, till.key, **other)
+    assert (await till.call("POST", "/echo")).json()["sandbox"] is False
+
+
 async def test_a_sandbox_key_proves_signatures_and_reaches_no_coupon(market: Market, till: Till) -> None:
     sandbox = Till(market, till.id, till.mchid, till.key.renamed())
     await market.record(sandbox, sandbox.key, sandbox=True)

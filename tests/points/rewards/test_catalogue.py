@@ -149,6 +149,8 @@ async def test_what_names_no_coupon_is_not_found(shop: Shop, coupon_id: str) -> 
         ("rewards", {"limit": "201"}, "query.limit"),
         ("rewards", {"cursor": "x"}, "query.cursor"),
         ("rewards/7", {}, "path.reward_id"),
+        ("coupons/%00", {}, "path.coupon_id"),
+        ("coupons/" + "1" * 41, {}, "path.coupon_id"),
     ],
 )
 async def test_a_bad_filter_is_named(shop: Shop, path: str, params: dict[str, str], field: str) -> None:

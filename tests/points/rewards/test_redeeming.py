@@ -189,6 +189,18 @@ async def test_who_has_left_the_family_spends_none_of_its_points_and_sees_none_o
     assert (await shop.show(stays, coupon["id"])).status_code == 200
 
 
+async def test_who_has_just_joined_is_not_refused_for_good_because_we_had_not_heard(shop: Shop) -> None:
+    """The same key, once identity has told of the newcomer."""
+    reward, family = await shop.reward(), await shop.household(30)
+    home, newcomer = Family(id=family.id), Household(id=family.id)
+    await shop.points.tell(home.changed(1, family.person_id))
+    refused = await shop.redeem(newcomer, reward, key="eager")
+    assert (refused.status_code, code_of(refused)) == (403, "not_of_household")
+    await shop.points.tell(home.changed(2, family.person_id, newcomer.person_id))
+    assert (await shop.redeem(newcomer, reward, key="eager")).status_code == 201
+    assert (await shop.balance(family), await shop.stock(reward)) == (18, 99)
+
+
 async def test_the_coupons_of_a_household_go_with_it_into_the_one_that_it_joins(shop: Shop) -> None:
     merchant = Merchant()
     reward = await shop.reward(merchant, household_limit=1)

@@ -2,7 +2,7 @@
 
 from alembic import op
 
-from chassis.core.migrations import create_chassis_tables, create_job_tables
+from chassis.core.migrations import create_chassis_tables, create_job_tables, keep_headers_of_answers
 from tests.chassis.toy.tables import ReceiverBase
 
 revision = "receiver_0001"
@@ -12,4 +12,5 @@ down_revision = None
 def upgrade() -> None:
     create_chassis_tables()
     create_job_tables()
+    keep_headers_of_answers()
     ReceiverBase.metadata.create_all(op.get_bind())
