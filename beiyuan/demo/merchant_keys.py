@@ -4,13 +4,10 @@ A real merchant keeps its private key to itself. Here one plays the merchant too
 only its owner may read.
 """
 
-import fcntl
 import hashlib
 import json
-import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -18,6 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 from beiyuan.installation import InstallationError
+from chassis.core.keys import locked, write_key_file
 
 _FILE = "demo-merchant-keys.json"
 _BITS = 2048
@@ -46,7 +44,7 @@ def merchant_keys(home: Path, mchids: Iterable[str]) -> dict[str, MerchantKey]:
         known = _read(path)
         if not known.keys() >= set(wanted):
             home.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _locked(home):
+            with locked(home):
                 known = _read(path)  # another process may have made them meanwhile
                 known |= _generate([mchid for mchid in wanted if mchid not in known])
                 _write(path, known.values())
@@ -87,21 +85,4 @@ def _read(path: Path) -> dict[str, MerchantKey]:
 
 
 def _write(path: Path, keys: Iterable[MerchantKey]) -> None:
-    fresh = path.with_name(path.name + ".new")
-    fresh.unlink(missing_ok=True)  # of a start that was cut off, with whatever rights it had
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        json.dump({"merchants": [asdict(key) for key in keys]}, file, indent=2)
-        file.flush()
-        os.fsync(file.fileno())
-    fresh.replace(path)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
+    write_key_file(path, json.dumps({"merchants": [asdict(key) for key in keys]}, indent=2))

@@ -65,17 +65,19 @@ def create_key_files(
     once.
     """
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(folder):
+    with locked(folder):
         missing = [process for process in processes if not _signing_path(folder, process).exists()]
         contents = {_signing_path(folder, name): _dump(generate_signing_key(name), private=True) for name in missing}
         contents |= {folder / f"data.{service}.json": DataKeys.generate().dump() for service in data_services}
         contents[folder / "access-tokens.json"] = _dump(generate_signing_key("t1"), private=True)
-        written = [_write(path, content) for path, content in contents.items() if not path.exists()]
-        written += [_write(folder / name, make()) for name, make in further.items() if not (folder / name).exists()]
+        written = [write_key_file(path, content) for path, content in contents.items() if not path.exists()]
+        written += [
+            write_key_file(folder / name, make()) for name, make in further.items() if not (folder / name).exists()
+        ]
         trusted = read_trusted(folder) if (folder / "trusted.json").exists() else {}
         gained = {name: read_signing_key(folder, name) for name in processes if name in missing or name not in trusted}
         if gained:
-            written.append(_write(folder / "trusted.json", _dump(*(trusted | gained).values(), private=False)))
+            written.append(write_key_file(folder / "trusted.json", _dump(*(trusted | gained).values(), private=False)))
     return written
 
 
@@ -93,7 +95,8 @@ def _dump(*keys: OKPKey, private: bool) -> str:
 
 
 @contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def locked(folder: Path) -> Iterator[None]:
+    """No other process makes files in this folder within the block, if it asks too."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -115,7 +118,8 @@ def _read(path: Path) -> dict[str, Any]:
     return data
 
 
-def _write(path: Path, content: str) -> Path:
+def write_key_file(path: Path, content: str) -> Path:
+    """Write a file that its owner alone can read, wholly or not at all; its path."""
     fresh = path.with_name(path.name + ".new")
     fresh.unlink(missing_ok=True)  # of a start that was cut off, with whatever rights it had
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
