@@ -105,7 +105,7 @@ def _port(settings: AdminSettings) -> Iterator[Finding]:
 def _keys(settings: AdminSettings) -> Iterator[Finding]:
     folder = settings.keys_path
     if not folder.exists():
-        yield Finding("note", f"There are no keys in {folder} yet.", "`beiyuan up` and `beiyuan keys init` make them.")
+        yield Finding("note", f"There are no keys in {folder} yet.", "`make run` and `beiyuan keys init` make them.")
         return
     try:
         trusted = keys.read_trusted(folder)
@@ -140,7 +140,7 @@ def _database(settings: AdminSettings) -> Iterator[Finding]:
     elif running := running_database(settings):
         admin = running.admin
     else:
-        yield Finding("note", "The database does not run now, so it was not looked into.", "Start it: `beiyuan up`.")
+        yield Finding("note", "The database does not run now, so it was not looked into.", "Start it: `make run`.")
         return
     try:
         psycopg.connect(admin, connect_timeout=5).close()

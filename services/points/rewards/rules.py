@@ -3,7 +3,7 @@
 import re
 import secrets
 from collections.abc import Iterator
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import Enum, auto
 
 from cryptography.hazmat.primitives import constant_time
@@ -59,7 +59,7 @@ def check_redeemable(reward: Reward, redeemed_already: int, at: datetime) -> Non
 def expiry(reward: Reward, issued_at: datetime) -> datetime:
     """The midnight in Beijing that ends the last of a coupon's days: its day of issue and `valid_days` more."""
     last = day_of(issued_at) + timedelta(days=reward.valid_days)
-    return datetime.combine(last + timedelta(days=1), time(), BEIJING)
+    return datetime.combine(last + timedelta(days=1), time(), BEIJING).astimezone(UTC)
 
 
 def state_at(coupon: Coupon, at: datetime) -> CouponState:
