@@ -36,7 +36,8 @@ def retry(admin_url: str, service: str, ids: Sequence[int]) -> int:
     """Let jobs that were given up be tried once more: these, or all if none is named. Returns how many."""
     with _schema(admin_url, service) as connection:
         return connection.execute(
-            "SELECT procrastinate_retry_job_v2(job.id, now(), NULL, NULL, NULL) FROM procrastinate_jobs job"  # noqa: S608
+            "SELECT procrastinate_retry_job_v2(job.id, now(), NULL, NULL, NULL)"  # noqa: S608  # constants
+            " FROM procrastinate_jobs job"
             f" WHERE {FAILED} AND NOT ({IS_PERIODIC})"
             " AND (%(ids)s::bigint[] = '{}' OR job.id = ANY(%(ids)s::bigint[]))",
             {"ids": list(ids)},

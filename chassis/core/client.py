@@ -66,7 +66,7 @@ class CallRefused(DomainError):
         super().__init__(detail, fields=fields)
         self.service = service
         self.status = status  # type: ignore[misc]  # of the answer, not of the class
-        self.code = code  # type: ignore[misc]
+        self.code = code  # type: ignore[misc]  # likewise
 
     @property
     def repeats(self) -> bool:

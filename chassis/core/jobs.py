@@ -32,7 +32,7 @@ MADE_GOOD = (
 FAILED = f"job.status = 'failed' AND NOT ({MADE_GOOD})"
 """SQL on a `job`: it was given up and what it was to do has not been done."""
 _COUNT_FAILED = f"SELECT count(*) FROM procrastinate_jobs job WHERE {FAILED}"  # noqa: S608  # constants
-_FORGET_MADE_GOOD = f"DELETE FROM procrastinate_jobs job WHERE status = 'failed' AND {MADE_GOOD}"  # noqa: S608
+_FORGET_MADE_GOOD = f"DELETE FROM procrastinate_jobs job WHERE status = 'failed' AND {MADE_GOOD}"  # noqa: S608  # constants
 
 
 @dataclass(frozen=True)

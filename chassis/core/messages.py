@@ -348,7 +348,7 @@ async def forget_received(db: Database, subscriptions: Mapping[str, Subscription
         while True:
             async with db.transaction() as session:
                 result = await session.execute(_FORGET, values)
-            if result.rowcount < _FORGET_AT_ONCE:  # type: ignore[attr-defined]
+            if result.rowcount < _FORGET_AT_ONCE:  # type: ignore[attr-defined]  # a DELETE's result has it
                 break
 
 

@@ -248,6 +248,6 @@ async def prune(db: Database, *, keep: timedelta) -> int:
     while True:
         async with db.transaction() as session:
             result = await session.execute(statement, values)
-        pruned += (count := int(result.rowcount))  # type: ignore[attr-defined]
+        pruned += (count := int(result.rowcount))  # type: ignore[attr-defined]  # a DELETE's result has it
         if count < _PRUNE_AT_ONCE:
             return pruned

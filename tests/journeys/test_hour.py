@@ -187,67 +187,78 @@ def a_till(running: Running, client: httpx2.Client, reward: dict[str, Any]) -> T
     return Till(client, next(item for item in running.town["merchants"] if item["mchid"] in reward["mchids"]))
 
 
+def volunteer(organisers: list[httpx2.Client], ours: Family, theirs: Family) -> None:
+    """Ours take part for two hours each, the last quarter by a correction; theirs wait in vain: 48 points and 0."""
+    organiser = organisers[0]
+    activity = an_open_activity(organiser, capacity=3)
+    first = sign_up(ours.client, activity, ours.parent_id, ours.child_id)
+    assert (first.status_code, first.json()["state"]) == (201, "confirmed")
+    second = sign_up(theirs.client, activity, theirs.parent_id, theirs.child_id)
+    assert (second.json()["state"], second.json()["rank"]) == ("waitlisted", 1)
+    foreign = sign_up(theirs.client, activity, ours.child_id)
+    assert (foreign.status_code, foreign.json()["errors"][0]["name"]) == (422, "body.members.0")
+
+    wrong = ours.client.post(f"/api/events/activities/{activity['id']}/check-ins", json={"code": "000000"})
+    assert wrong.status_code == 422
+    attend(organiser, activity, ours)
+    step(organiser, activity, "end")
+    adjustments = [
+        {"person_id": person, "minutes": minutes, "reason": "签到晚了，现场记录"}
+        for person, minutes in ((ours.parent_id, 120), (ours.child_id, 105))
+    ]
+    step(organiser, activity, "settle", {"adjustments": adjustments})
+    eventually(lambda: ours.balance() == 24 + 21)
+    step(organiser, activity, "settle", {"adjustments": []})
+    time.sleep(1)
+    assert ours.balance() == 45
+    assert theirs.balance() == 0
+    correction = {"person_id": ours.child_id, "minutes": 120, "reason": "补记一刻钟"}
+    step(organisers[1], activity, "corrections", correction)
+    eventually(lambda: ours.balance() == 48)
+
+
+def redeem_once(reward: dict[str, Any], ours: Family, theirs: Family) -> dict[str, Any]:
+    """Ours get one coupon by one key, asked twice; theirs, who have no points, get none. The coupon."""
+    refused = redeem(theirs.client, reward, "theirs")
+    assert (refused.status_code, refused.json()["code"]) == (422, "insufficient_points")
+    coupon = redeem(ours.client, reward, "once")
+    assert (coupon.status_code, coupon.json()["state"]) == (201, "effective")
+    again = redeem(ours.client, reward, "once")
+    assert (again.json()["id"], again.headers["Idempotency-Hit"]) == (coupon.json()["id"], "true")
+    stock = ours.client.get(f"/api/points/rewards/{reward['id']}").json()["stock"]
+    assert stock == reward["stock"] - 1
+    made: dict[str, Any] = coupon.json()
+    return made
+
+
+def spend_once(till: Till, coupon: dict[str, Any]) -> None:
+    """The till takes the coupon; the same request again gets the same answer, another is refused."""
+    prepared = till.call("POST", "/coupons/prepare", {"coupon_code": coupon["code"], "store_id": till.store_id})
+    assert (prepared.status_code, prepared.json()["usable"]) == (200, True)
+    number = new_id().hex
+    request = till.use_body(coupon["code"], number)
+    used = till.call("POST", "/coupons/use", request)
+    assert (used.status_code, used.json()["state"]) == (200, "USED"), used.text
+    repeated = till.call("POST", "/coupons/use", request)
+    assert (repeated.status_code, repeated.content) == (200, used.content)
+    other = till.use(coupon["code"], new_id().hex)
+    assert (other.status_code, other.json()["code"]) == (409, "COUPON_USED")
+    assert till.call("GET", f"/requests/use/{number}").status_code == 200
+    assert till.call("GET", f"/coupons/{coupon['id']}").json()["state"] == "USED"
+
+
 def test_an_hour_becomes_points_becomes_a_coupon_and_is_spent_once(
     running: Running, organisers: list[httpx2.Client]
 ) -> None:
-    organiser = organisers[0]
-    listed = organiser.get("/api/events/activities", params={"limit": 100}).json()["items"]
+    listed = organisers[0].get("/api/events/activities", params={"limit": 100}).json()["items"]
     assert {item["category_zh"] for item in listed} == CATEGORIES
     with family(running) as ours, family(running) as theirs, running.client() as shop:
-        activity = an_open_activity(organiser, capacity=3)
-        first = sign_up(ours.client, activity, ours.parent_id, ours.child_id)
-        assert (first.status_code, first.json()["state"]) == (201, "confirmed")
-        second = sign_up(theirs.client, activity, theirs.parent_id, theirs.child_id)
-        assert (second.json()["state"], second.json()["rank"]) == ("waitlisted", 1)
-        foreign = sign_up(theirs.client, activity, ours.child_id)
-        assert (foreign.status_code, foreign.json()["errors"][0]["name"]) == (422, "body.members.0")
-
-        wrong = ours.client.post(f"/api/events/activities/{activity['id']}/check-ins", json={"code": "000000"})
-        assert wrong.status_code == 422
-        attend(organiser, activity, ours)
-        step(organiser, activity, "end")
-        adjustments = [
-            {"person_id": person, "minutes": minutes, "reason": "签到晚了，现场记录"}
-            for person, minutes in ((ours.parent_id, 120), (ours.child_id, 105))
-        ]
-        step(organiser, activity, "settle", {"adjustments": adjustments})
-        eventually(lambda: ours.balance() == 24 + 21)
-        step(organiser, activity, "settle", {"adjustments": []})
-        time.sleep(1)
-        assert ours.balance() == 45
-        assert theirs.balance() == 0
-        correction = {"person_id": ours.child_id, "minutes": 120, "reason": "补记一刻钟"}
-        step(organisers[1], activity, "corrections", correction)
-        eventually(lambda: ours.balance() == 48)
-
+        volunteer(organisers, ours, theirs)
         cheapest = offers(running, ours.client)[0]
-        assert cheapest["cost"] <= 48
-        refused = redeem(theirs.client, cheapest, "theirs")
-        assert (refused.status_code, refused.json()["code"]) == (422, "insufficient_points")
-        coupon = redeem(ours.client, cheapest, "once")
-        assert (coupon.status_code, coupon.json()["state"]) == (201, "effective")
-        again = redeem(ours.client, cheapest, "once")
-        assert (again.json()["id"], again.headers["Idempotency-Hit"]) == (coupon.json()["id"], "true")
+        coupon = redeem_once(cheapest, ours, theirs)
         assert ours.balance() == 48 - cheapest["cost"]
-        stock = ours.client.get(f"/api/points/rewards/{cheapest['id']}").json()["stock"]
-        assert stock == cheapest["stock"] - 1
-
-        till = a_till(running, shop, cheapest)
-        prepared = till.call(
-            "POST", "/coupons/prepare", {"coupon_code": coupon.json()["code"], "store_id": till.store_id}
-        )
-        assert (prepared.status_code, prepared.json()["usable"]) == (200, True)
-        number = new_id().hex
-        request = till.use_body(coupon.json()["code"], number)
-        used = till.call("POST", "/coupons/use", request)
-        assert (used.status_code, used.json()["state"]) == (200, "USED"), used.text
-        repeated = till.call("POST", "/coupons/use", request)
-        assert (repeated.status_code, repeated.content) == (200, used.content)
-        other = till.use(coupon.json()["code"], new_id().hex)
-        assert (other.status_code, other.json()["code"]) == (409, "COUPON_USED")
-        assert till.call("GET", f"/requests/use/{number}").status_code == 200
-        assert till.call("GET", f"/coupons/{coupon.json()['id']}").json()["state"] == "USED"
-        assert ours.client.get(f"/api/points/coupons/{coupon.json()['id']}").json()["state"] == "used"
+        spend_once(a_till(running, shop, cheapest), coupon)
+        assert ours.client.get(f"/api/points/coupons/{coupon['id']}").json()["state"] == "used"
         assert ours.balance() == 48 - cheapest["cost"]
 
 
