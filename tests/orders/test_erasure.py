@@ -3,7 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import httpx2
 from sqlalchemy import select
@@ -26,7 +26,7 @@ async def tell(hood: Neighbourhood, person_id: object, issuer: str = "identity")
     tokens = ServiceTokens(issuer, keys.read_signing_key(folder, issuer), keys.read_trusted(folder))
     envelope = {
         "specversion": "1.0",
-        "id": str(uuid4()),
+        "id": str(new_id()),
         "source": f"/{issuer}",
         "type": "identity.person_deleted.v1",
         "subject": f"person/{person_id}",

@@ -1,7 +1,6 @@
 """What the identity service tells of organisations is what reports are routed by."""
 
 from typing import Any
-from uuid import uuid4
 
 import pytest
 
@@ -18,7 +17,7 @@ async def tell(hood: Neighbourhood, data: dict[str, Any], issuer: str = "identit
     tokens = ServiceTokens(issuer, keys.read_signing_key(folder, issuer), keys.read_trusted(folder))
     envelope = {
         "specversion": "1.0",
-        "id": str(uuid4()),
+        "id": str(new_id()),
         "source": f"/{issuer}",
         "type": "identity.organisation_recorded.v1",
         "subject": f"organisation/{data['id']}",
