@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 SOURCES := beiyuan chassis gateway services migrations tests bench
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test check format lint types imports contracts lock bench clean
+.PHONY: help setup run test check format lint types imports contracts lock bench simulate chaos clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -54,8 +54,14 @@ contracts: $(READY) ## Are migrations, OpenAPI files and message schemas up to d
 lock: $(READY) ## Resolve the dependencies anew and pin them
 	@$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate --no-emit-index-url --upgrade --group dev pyproject.toml --output-file requirements.lock
 
-bench: $(READY) ## Measure the speeds that the README states
-	@for file in bench/[a-z]*.py; do $(BIN)/python -m bench.$$(basename $$file .py) || exit 1; done
+bench: $(READY) ## Measure the speeds that the README states, and write bench/RESULTS.md
+	@exec $(BIN)/python -m bench
+
+simulate: $(READY) ## Hold the ledger against its model for MINUTES=5, from SEED=… on
+	@exec $(BIN)/python -m tests.points.ledger.simulate $(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED))
+
+chaos: $(READY) ## Post from many processes while servers and PostgreSQL are killed, SECONDS=60 each, from SEED=… on
+	@BEIYUAN_CHAOS_SECONDS=$(or $(SECONDS),60) BEIYUAN_CHAOS_SEED=$(SEED) $(BIN)/python -m pytest -n 0 -s tests/points/chaos
 
 clean: ## Remove the environment and caches; the data in .beiyuan stay
 	rm -rf $(VENV) build *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -5,20 +5,16 @@ What only some commands need is imported in them, so that the small ones answer 
 
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+from pathlib import Path
 from typing import Annotated
 
 import typer
-from pydantic import ValidationError
-from rich.console import Console
 from rich.table import Table
 
-from beiyuan import deliveries
+from beiyuan import deliveries, points
+from beiyuan.console import err, out, progress_bar, told_plainly
 from beiyuan.installation import AdminSettings, InstallationError, any_database, create_keys
 from beiyuan.names import PROCESSES, SERVICES
-from beiyuan.postgres import PostgresError
-from chassis.core.keys import KeysMissing
 
 app = typer.Typer(
     help="和谐北苑 (Harmony Beiyuan): an open backend for neighbourhood self-government.",
@@ -33,27 +29,9 @@ app.add_typer(demo_commands, name="demo")
 app.add_typer(message_commands, name="messages")
 app.add_typer(job_commands, name="jobs")
 app.add_typer(key_commands, name="keys")
-
-out = Console()
-err = Console(stderr=True)
+app.add_typer(points.commands, name="points")
 
 ServiceName = Annotated[str, typer.Option(help=f"The sending service: {', '.join(SERVICES)}.")]
-
-
-@contextmanager
-def _told_plainly() -> Iterator[None]:
-    """Failures that a person can put right are told in words, without a stack trace."""
-    try:
-        yield
-    except (InstallationError, PostgresError, KeysMissing) as error:
-        err.print(str(error), style="red", markup=False)
-        raise typer.Exit(1) from None
-    except ValidationError as error:
-        for item in error.errors(include_input=False):
-            name = str(item["loc"][0]).upper() if item["loc"] else error.title
-            name = name if name.startswith("BEIYUAN_") else f"BEIYUAN_{name}"
-            err.print(f"{name}: {item['msg']}", style="red", markup=False)
-        raise typer.Exit(1) from None
 
 
 @app.command()
@@ -61,7 +39,7 @@ def up() -> None:
     """Run everything in this process: embedded PostgreSQL, migrations, demo town, all services and the gateway."""
     from beiyuan.up import up as run_up
 
-    with _told_plainly():
+    with told_plainly():
         run_up(out)
 
 
@@ -73,7 +51,7 @@ def serve(
     from beiyuan.process import run_each
     from beiyuan.serve import serve_one
 
-    with _told_plainly():
+    with told_plainly():
         if unknown := set(processes) - set(PROCESSES):
             raise InstallationError(
                 f"No such process: {', '.join(sorted(unknown))}. There are: {', '.join(PROCESSES)}."
@@ -88,7 +66,7 @@ def migrate() -> None:
     """Create the services' schemas and roles and bring their tables up to date."""
     from beiyuan.migrate import migrate as run_migrations
 
-    with _told_plainly(), any_database(AdminSettings()) as urls:
+    with told_plainly(), any_database(AdminSettings()) as urls:
         run_migrations(urls.admin, urls.services)
         out.print("The database is up to date.")
 
@@ -98,7 +76,7 @@ def database() -> None:
     """Run the embedded PostgreSQL alone, for services in processes of their own, until Ctrl-C."""
     from beiyuan.serve import hold_database
 
-    with _told_plainly():
+    with told_plainly():
         hold_database(out)
 
 
@@ -108,7 +86,7 @@ def demo_load() -> None:
     from beiyuan.demo.load import load
 
     settings = AdminSettings()
-    with _told_plainly(), any_database(settings) as urls:
+    with told_plainly(), any_database(settings) as urls:
         create_keys(settings)
         loaded = load(settings, urls)
         out.print("The demo town has been loaded." if loaded else "The demo town was there already.")
@@ -124,7 +102,7 @@ def demo_show(
     from beiyuan.demo.show import cell, describe
 
     if as_json:
-        with _told_plainly():
+        with told_plainly():
             keys = merchant_keys(AdminSettings().home, [merchant.mchid for merchant in town.MERCHANTS.values()])
         sys.stdout.write(json.dumps(describe(keys), ensure_ascii=False, indent=2) + "\n")
         return
@@ -154,7 +132,7 @@ def openapi(
 @message_commands.command("list")
 def messages_list(service: Annotated[str | None, typer.Option(help="Only of this sending service.")] = None) -> None:
     """Messages that are parked (refused by a subscriber) or still waiting."""
-    with _told_plainly(), any_database(AdminSettings()) as urls:
+    with told_plainly(), any_database(AdminSettings()) as urls:
         table = Table("service", "state", "id", "type", "aggregate", "to", "tries", "since", "reason")
         for name in [service] if service else SERVICES:
             for item in deliveries.undelivered(urls.admin, _known(name)):
@@ -177,7 +155,7 @@ def messages_retry(
     service: ServiceName, ids: Annotated[list[str] | None, typer.Argument(help="Message ids; all, if none.")] = None
 ) -> None:
     """Send parked messages again: do this once the reason of their refusal is gone."""
-    with _told_plainly(), any_database(AdminSettings()) as urls:
+    with told_plainly(), any_database(AdminSettings()) as urls:
         count = deliveries.retry(urls.admin, _known(service), ids or [])
         out.print(f"{count} message(s) will be sent again.")
 
@@ -185,7 +163,7 @@ def messages_retry(
 @message_commands.command("skip")
 def messages_skip(service: ServiceName, ids: Annotated[list[str], typer.Argument(help="Message ids.")]) -> None:
     """Give parked messages up for good, so that what follows them is delivered."""
-    with _told_plainly(), any_database(AdminSettings()) as urls:
+    with told_plainly(), any_database(AdminSettings()) as urls:
         count = deliveries.skip(urls.admin, _known(service), ids)
         out.print(f"{count} message(s) given up.")
 
@@ -195,7 +173,7 @@ def jobs_list(service: Annotated[str | None, typer.Option(help="Only of this ser
     """Jobs that were given up after their last try."""
     from beiyuan.failed_jobs import failed_jobs
 
-    with _told_plainly(), any_database(AdminSettings()) as urls:
+    with told_plainly(), any_database(AdminSettings()) as urls:
         table = Table("service", "id", "job", "tries", "since")
         for name in [service] if service else SERVICES:
             for job in failed_jobs(urls.admin, _known(name)):
@@ -213,7 +191,7 @@ def jobs_retry(
     """Try jobs once more that were given up; periodic ones run again by themselves."""
     from beiyuan.failed_jobs import retry
 
-    with _told_plainly(), any_database(AdminSettings()) as urls:
+    with told_plainly(), any_database(AdminSettings()) as urls:
         count = retry(urls.admin, _known(service), ids or [])
         out.print(f"{count} job(s) will be tried once more.")
 
@@ -224,6 +202,27 @@ def keys_init() -> None:
     settings = AdminSettings()
     written = create_keys(settings)
     out.print(f"{len(written)} file(s) written to {settings.keys_path}.", markup=False)
+
+
+@app.command()
+def verify(
+    file: Annotated[Path, typer.Argument(help="An export, a receipt or a consistency proof.")],
+    key: Annotated[str, typer.Option(help="The public key of the seals, or a file that holds it (one a line).")],
+    heads: Annotated[Path | None, typer.Option(help="A file of published heads to hold it against.")] = None,
+) -> None:
+    """Check offline what the ledgers handed out, trusting the public key alone. Exit code 1: something is wrong."""
+    from beiyuan.verify.files import verify as check
+    from beiyuan.verify.notes import read_verifiers
+
+    try:
+        with progress_bar() as progress:
+            report = check(file, read_verifiers(key), heads, progress)
+    except (OSError, ValueError) as error:
+        err.print(str(error), style="red", markup=False)
+        raise typer.Exit(2) from None
+    for line in report.lines():
+        out.print(line, markup=False, highlight=False, soft_wrap=True)
+    raise typer.Exit(0 if report.good else 1)
 
 
 @app.command()

@@ -23,12 +23,13 @@ from chassis.core.client import Directory
 from chassis.core.settings import ProcessSettings, ServiceSettings
 from gateway.settings import GatewaySettings
 from services.points.merchants import platform
+from services.points.seals import keys as seals
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
 DATABASE = "beiyuan"
-KEY_FILES = {platform.FILE: platform.create_platform_keys}
+KEY_FILES = {platform.FILE: platform.create_platform_keys, seals.FILE: seals.create_seal_key}
 """Key files of the services' own, with what makes them."""
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import ctypes
+import gc
 import ipaddress
 import signal
 import socket
@@ -104,10 +105,20 @@ def run(app: ASGIApp, listener: socket.socket, settings: ProcessSettings, *, ins
         async with AsyncExitStack() as stack:
             for service in inside:
                 await stack.enter_async_context(service.router.lifespan_context(service))
+            _collect_less_garbage()
             await server.serve(sockets=[listener])
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve())
+
+
+def _collect_less_garbage() -> None:
+    """What was imported stays for good, so nobody need look through it again; and a batch of some thousand rows is no
+    reason to look for cycles ten times. Measured: two fifths of what posting a batch costs.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
 
 
 def _loop_factory() -> type[asyncio.AbstractEventLoop] | None:

@@ -36,7 +36,9 @@ class GatewaySettings(ProcessSettings):
         default=1_000_000, ge=1, description="Stands in for both limits when the client is on this machine."
     )
 
-    body_bytes: int = Field(default=MIB, ge=1024, description="Longest request body.")
+    body_bytes: int = Field(
+        default=4 * MIB, ge=1024, description="Longest request body: a batch of 5,000 transfers has room in it."
+    )
     upload_bytes: int = Field(default=61 * MIB, ge=1024, description="The same for photos: six of 10 MiB and the form.")
     body_seconds: float = Field(
         default=30, gt=0, le=3600, description="A request body must have come in by then (408)."

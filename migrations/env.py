@@ -14,7 +14,9 @@ from chassis.core.db import ChassisBase
 
 
 def _include(entity: Any, name: str | None, kind: str, reflected: bool, compare_to: Any) -> bool:
-    """Leave out procrastinate's tables, which it owns itself."""
+    """Leave out views, and procrastinate's tables, which it owns itself."""
+    if kind == "table" and getattr(entity, "info", {}).get("is_view"):
+        return False
     table = name if kind == "table" else getattr(getattr(entity, "table", None), "name", "")
     return not (table or "").startswith("procrastinate_")
 

@@ -33,8 +33,9 @@ structlog.configure(
 TEMPLATE = "beiyuan_template"
 ROOM_BYTES = 2 << 30
 
-# Settings come from the tests alone.
-for name in [name for name in os.environ if name.startswith("BEIYUAN_") and name != "BEIYUAN_PG_BIN"]:
+# Settings come from the tests alone, but for which PostgreSQL it is, and for how long the storms of `make chaos` rage.
+KEPT = {"BEIYUAN_PG_BIN", "BEIYUAN_CHAOS_SECONDS", "BEIYUAN_CHAOS_SEED"}
+for name in [name for name in os.environ if name.startswith("BEIYUAN_") and name not in KEPT]:
     del os.environ[name]
 
 

@@ -49,6 +49,23 @@ def sign_ed25519(private_key_pem: str, message: bytes) -> str:
     return base64.b64encode(signature).decode()
 
 
+def verifies_ed25519(public_key_pem: str, message: bytes, signature: str) -> bool:
+    """Whether `signature` (base64; Ed25519) is the key holder's over `message`."""
+    with TemporaryDirectory() as folder:
+        key, signed, file = (Path(folder) / name for name in ("key.pem", "message", "signature"))
+        key.write_text(public_key_pem)
+        signed.write_bytes(message)
+        file.write_bytes(base64.b64decode(signature))
+        files = ["-inkey", str(key), "-in", str(signed), "-sigfile", str(file)]
+        done = subprocess.run(
+            ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", *files],
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+    return done.returncode == 0 and b"Verified Successfully" in done.stdout
+
+
 def new_ed25519_key() -> tuple[str, str]:
     """A fresh Ed25519 key: the private and the public half, as PEM."""
     private = _openssl("genpkey", "-algorithm", "ED25519")

@@ -20,6 +20,11 @@ def today() -> date:
     return day_of(now())
 
 
+def is_frozen() -> bool:
+    """Whether time stands still here, so that no other clock need agree with ours."""
+    return _frozen.get() is not None
+
+
 @contextmanager
 def frozen(at: datetime) -> Iterator[None]:
     """Let `now()` answer `at` within this block and the tasks started in it: for tests and for the demo town's past."""

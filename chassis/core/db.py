@@ -6,12 +6,13 @@ own schema; SQL names no schema.
 
 import asyncio
 import select
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import psycopg
+from psycopg.pq import PipelineStatus
 from sqlalchemy import DateTime, event, text
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -187,14 +188,19 @@ def _refuse_the_dead(connection: DBAPIConnection, *_: object) -> None:
         raise DisconnectionError from error
 
 
-def sqlstate(error: DBAPIError) -> str:
+def sqlstate(error: BaseException) -> str:
     """PostgreSQL's five-character code, or an empty string."""
-    return getattr(error.orig, "sqlstate", None) or ""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
 
 
-def is_retryable(error: DBAPIError) -> bool:
+def is_retryable(error: BaseException) -> bool:
     """Deadlock or serialization failure: the transaction did nothing and may be run again."""
     return sqlstate(error) in {"40P01", "40001"}
+
+
+def is_lost(error: BaseException) -> bool:
+    """The connection was lost, but not the database for all that is known: another connection may serve."""
+    return isinstance(error, DBAPIError) and error.connection_invalidated
 
 
 def is_contention(error: BaseException) -> bool:
@@ -205,7 +211,7 @@ def is_contention(error: BaseException) -> bool:
 def is_away(error: BaseException) -> bool:
     """The database cannot be reached, or has no connection to spare: what comes next would fail as well."""
     if isinstance(error, DBAPIError):
-        return error.connection_invalidated or (isinstance(error, OperationalError) and not sqlstate(error))
+        return is_lost(error) or (isinstance(error, OperationalError) and not sqlstate(error))
     return isinstance(error, PoolTimeoutError)
 
 
@@ -227,3 +233,19 @@ async def driver_connection(session: AsyncSession) -> psycopg.AsyncConnection[An
     driver = raw.driver_connection
     assert isinstance(driver, psycopg.AsyncConnection)
     return driver
+
+
+@contextmanager
+def driver_errors(driver: psycopg.AsyncConnection[Any]) -> Iterator[None]:
+    """What psycopg raises within the block comes out as SQLAlchemy's errors, as it does of a session's own statements.
+
+    So it is retried, told by its constraint, or answered 503 like any other.
+    """
+    try:
+        yield
+    except psycopg.Error as error:
+        if driver.pgconn.pipeline_status != PipelineStatus.OFF:  # it was lost in the midst of it: nothing ends that
+            driver.pgconn.finish()
+        raise DBAPIError.instance(
+            None, None, error, psycopg.Error, hide_parameters=True, connection_invalidated=driver.closed
+        ) from error

@@ -1,6 +1,7 @@
 """Requests that carry an `Idempotency-Key`: the first answer is kept with the change itself, repeats get it again."""
 
-from collections.abc import Collection
+import json
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -12,7 +13,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.core import clock
-from chassis.core.db import ChassisBase, Database, Instant, sqlstate
+from chassis.core.crypto import Vault
+from chassis.core.db import ChassisBase, Database, Instant, driver_connection, driver_errors, sqlstate
 from chassis.core.errors import IdempotencyKeyReused, RequestInProgress
 from chassis.core.ids import new_id
 
@@ -54,6 +56,37 @@ class Answer:
     content_type: str
     body: bytes
     headers: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """An HTTP answer as it is given, now and when its request is repeated."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @classmethod
+    def opened(cls, vault: Vault, request: RequestKey, answer: Answer) -> "Reply":
+        """The reply that was kept as `answer` of this request."""
+        headers: list[list[str]] = []
+        if answer.headers:
+            headers = json.loads(vault.open(answer.headers, _context(request, "headers")))
+        body = vault.open(answer.body, _context(request, "answer")).encode()
+        return cls(answer.status, answer.content_type, body, tuple((name, value) for name, value in headers))
+
+    def sealed(self, vault: Vault, request: RequestKey) -> Answer:
+        """As it is kept for this request."""
+        body = vault.seal(self.body.decode(), _context(request, "answer"))
+        headers = None
+        if self.headers:  # a link may be private
+            headers = vault.seal(json.dumps(self.headers), _context(request, "headers"))
+        return Answer(self.status, self.content_type, body, headers)
+
+
+def _context(request: RequestKey, column: str) -> str:
+    return f"request.{column}:{request.caller}:{request.operation}:{request.key}"
 
 
 async def begin(session: AsyncSession, request: RequestKey) -> Answer | None:
@@ -99,6 +132,89 @@ async def remember(session: AsyncSession, request: RequestKey, answer: Answer) -
         .where(*_row(request))
         .values(status=answer.status, content_type=answer.content_type, answer=answer.body, headers=answer.headers)
     )
+
+
+class AnsweredMeanwhile(Exception):
+    """Another transaction has answered one of the requests: undo this one, and look them up again."""
+
+
+# Arrays go in binary: as text, the driver looks at every character of them.
+_ANSWERED = """
+SELECT caller, operation, key, body_hash, status, content_type, answer, headers FROM request
+JOIN unnest(%(callers)b::text[], %(operations)b::text[], %(keys)b::text[]) AS asked (caller, operation, key)
+USING (caller, operation, key)
+"""
+_KEEP = """
+INSERT INTO request (caller, operation, key, id, body_hash, created_at, status, content_type, answer, headers)
+SELECT caller, operation, key, id, body_hash, %(now)s, status, content_type, answer, headers
+FROM unnest(%(callers)b::text[], %(operations)b::text[], %(keys)b::text[], %(ids)b::uuid[], %(hashes)b::bytea[],
+    %(statuses)b::integer[], %(types)b::text[], %(answers)b::bytea[], %(headers)b::bytea[])
+    AS fresh (caller, operation, key, id, body_hash, status, content_type, answer, headers)
+ORDER BY caller, operation, key ON CONFLICT DO NOTHING
+"""
+
+
+async def answered(
+    session: AsyncSession, requests: Collection[RequestKey]
+) -> dict[RequestKey, Answer | IdempotencyKeyReused]:
+    """Of many requests those whose key was answered before: their answers, or that it was for another body.
+
+    Nothing is claimed. For requests that are carried out under one lock: looked up under it, in a statement after the
+    one that takes it, they are seen as answered or are in flight nowhere. Their answers go to `keep`.
+    """
+    if not requests:
+        return {}
+    driver = await driver_connection(session)
+    with driver_errors(driver):
+        cursor = await driver.cursor(binary=True).execute(
+            _ANSWERED,
+            {
+                "callers": [request.caller for request in requests],
+                "operations": [request.operation for request in requests],
+                "keys": [request.key for request in requests],
+            },
+        )
+        found = {row[:3]: row[3:] for row in await cursor.fetchall()}
+    kept: dict[RequestKey, Answer | IdempotencyKeyReused] = {}
+    for request in requests:
+        row = found.get((request.caller, request.operation, request.key))
+        if row is None:
+            continue
+        body_hash, status, content_type, answer, headers = row
+        if body_hash != request.body_hash:
+            kept[request] = IdempotencyKeyReused()
+        else:
+            kept[request] = Answer(status, content_type or "application/json", answer or b"", headers)
+    return kept
+
+
+async def keep(session: AsyncSession, answers: Sequence[tuple[RequestKey, Answer]]) -> None:
+    """Keep the answers to many requests, each under a key of its own, in the transaction that carried them out.
+
+    Raises AnsweredMeanwhile where one was answered by somebody who does not share the lock (see `answered`).
+    """
+    if not answers:
+        return
+    requests = [request for request, _ in answers]
+    driver = await driver_connection(session)
+    with driver_errors(driver):
+        cursor = await driver.execute(
+            _KEEP,
+            {
+                "callers": [request.caller for request in requests],
+                "operations": [request.operation for request in requests],
+                "keys": [request.key for request in requests],
+                "ids": [new_id() for _ in requests],
+                "hashes": [request.body_hash for request in requests],
+                "statuses": [answer.status for _, answer in answers],
+                "types": [answer.content_type for _, answer in answers],
+                "answers": [answer.body for _, answer in answers],
+                "headers": [answer.headers for _, answer in answers],
+                "now": clock.now(),
+            },
+        )
+    if cursor.rowcount < len(answers):
+        raise AnsweredMeanwhile
 
 
 async def forget(session: AsyncSession, request: RequestKey) -> None:

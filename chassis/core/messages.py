@@ -5,6 +5,7 @@ The publisher writes a message and one delivery for each subscriber in the trans
 its effect in one transaction and drops repeats. The wire format is CloudEvents 1.0, JSON batches.
 """
 
+import itertools
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -91,7 +92,8 @@ class Message(Out):
     """A fact that a domain publishes. Derive one class per type and say its `type`, who it goes `to`, its `aggregate`.
 
     `type` is `<service>.<what_happened>.v<n>`. Messages of one aggregate arrive in the order of their commits, as long
-    as whoever publishes holds the lock on that aggregate.
+    as whoever publishes holds the lock on that aggregate. Where `to` is empty nobody is told as yet: the message is
+    kept for thirty days like any other, and whoever is added to `to` gets those that are published from then on.
     """
 
     type: ClassVar[str]
@@ -202,15 +204,20 @@ class Result(BaseModel):
 
 
 Fact = TypeVar("Fact", bound=BaseModel)
-Handler = Callable[[AsyncSession, Any, Envelope], Awaitable[None]]
+Handler = Callable[[AsyncSession, Fact, Envelope], Awaitable[None]]
+SetHandler = Callable[[AsyncSession, Sequence[tuple[Fact, Envelope]]], Awaitable[None]]
 
 
 @dataclass(frozen=True)
 class Subscription:
-    """How a service takes one type of message: its own view of the data, and what to do with it."""
+    """How a service takes one type of message: its own view of the data, and what to do with it.
+
+    `handler` is a Handler, or a SetHandler where it takes `many` at once.
+    """
 
     view: type[BaseModel]
-    handler: Handler
+    handler: Handler[Any] | SetHandler[Any]
+    many: bool = False
 
 
 class Subscriptions:
@@ -219,15 +226,30 @@ class Subscriptions:
     def __init__(self) -> None:
         self.by_type: dict[str, Subscription] = {}
 
-    def on(
-        self, message_type: str, view: type[Fact]
-    ) -> Callable[[Callable[[AsyncSession, Fact, Envelope], Awaitable[None]]], Handler]:
+    def on(self, message_type: str, view: type[Fact]) -> Callable[[Handler[Fact]], Handler[Fact]]:
         """Register `async handler(session, fact, envelope)`. It raises DomainError to refuse the message for ever."""
         if message_type in self.by_type:
             raise ValueError(f"{message_type} has a handler already")
 
-        def register(handler: Callable[[AsyncSession, Fact, Envelope], Awaitable[None]]) -> Handler:
+        def register(handler: Handler[Fact]) -> Handler[Fact]:
             self.by_type[message_type] = Subscription(view, handler)
+            return handler
+
+        return register
+
+    def on_many(self, views: Mapping[str, type[Fact]]) -> Callable[[SetHandler[Fact]], SetHandler[Fact]]:
+        """Register `async handler(session, told)` for messages of these types, by type the view of their data.
+
+        `told` are (fact, envelope), as many as are taken in one transaction, in the order in which they take effect;
+        those between which one of another handler comes are told apart. It raises DomainError to refuse: then they come
+        one by one, each in a transaction of its own, and the refusal is that of the one it was alone with.
+        """
+        if known := sorted(views.keys() & self.by_type.keys()):
+            raise ValueError(f"{known[0]} has a handler already")
+
+        def register(handler: SetHandler[Fact]) -> SetHandler[Fact]:
+            for message_type, view in views.items():
+                self.by_type[message_type] = Subscription(view, handler, many=True)
             return handler
 
         return register
@@ -321,12 +343,26 @@ async def _apply(
     new = set(await session.scalars(_RECEIVE, {"source": issuer, "ids": ids, "now": clock.now()}))
     if new and min(new) < made_before(REMEMBERED):
         raise _Refused(f"published more than {REMEMBERED.days} days ago: whether it was taken then is forgotten")
-    for envelope, (handler, fact) in zip(batch, opened, strict=True):
+    told = []
+    for envelope, (subscription, fact) in zip(batch, opened, strict=True):
         if envelope.id in new:
             new.remove(envelope.id)
-            with within_trace(envelope.traceparent):
-                await handler(session, fact, envelope)
-                await session.flush()
+            told.append((subscription, fact, envelope))
+    for handler, some in itertools.groupby(told, key=lambda item: item[0].handler):
+        await _take(session, handler, list(some))
+
+
+async def _take(session: AsyncSession, handler: Any, told: list[tuple[Subscription, BaseModel, Envelope]]) -> None:
+    """Let one handler take what comes for it in a row."""
+    if told[0][0].many:
+        with within_trace(told[0][2].traceparent if len(told) == 1 else None):
+            await handler(session, [(fact, envelope) for _, fact, envelope in told])
+            await session.flush()
+        return
+    for _, fact, envelope in told:
+        with within_trace(envelope.traceparent):
+            await handler(session, fact, envelope)
+            await session.flush()
 
 
 _FORGET = text(
@@ -352,7 +388,7 @@ async def forget_received(db: Database, subscriptions: Mapping[str, Subscription
                 break
 
 
-def _open(subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope) -> tuple[Handler, BaseModel]:
+def _open(subscriptions: Mapping[str, Subscription], issuer: str, envelope: Envelope) -> tuple[Subscription, BaseModel]:
     """Who takes the message, and their view of its data. Raises _Refused."""
     if envelope.source != f"/{issuer}" or not envelope.type.startswith(f"{issuer}."):
         raise _Refused(f"{envelope.type} from {envelope.source} is not {issuer}'s to send")
@@ -360,7 +396,7 @@ def _open(subscriptions: Mapping[str, Subscription], issuer: str, envelope: Enve
     if subscription is None:
         raise _Refused(f"messages of type {envelope.type} are not taken here")
     try:
-        return subscription.handler, subscription.view.model_validate(envelope.data)
+        return subscription, subscription.view.model_validate(envelope.data)
     except ValidationError as error:
         places = ", ".join(".".join(map(str, item["loc"])) for item in error.errors())
         raise _Refused(f"the data does not fit: {places}") from error

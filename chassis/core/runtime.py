@@ -1,7 +1,7 @@
 """What a running service holds."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
@@ -37,6 +37,8 @@ class Parts:
     publishes: Sequence[type[Message]] = ()
     subscriptions: Mapping[str, Subscription] | None = None
     jobs: Sequence[Job] = ()
+    followers: Sequence[Callable[["Runtime"], Awaitable[None]]] = ()
+    """What goes on for as long as the process does where jobs are enabled. One that fails begins again."""
 
 
 class Runtime:
@@ -57,6 +59,8 @@ class Runtime:
         self.client = ServiceClient(directory, self.service_tokens)
         self.access_tokens = AccessTokens(self._fetch_jwks)
         self.metrics = Metrics(parts.name)
+        self.closing: list[Callable[[], Awaitable[None]]] = []
+        """What is to be finished when the service stops: awaited while it still has its database."""
         self.jobs: procrastinate.App = job_app(parts.name, self.db, list(parts.jobs))
         self.db.sessions.configure(info={"schema": parts.name, "jobs": self.jobs})
 
@@ -87,12 +91,19 @@ class Runtime:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(self.db.dispose)
             stack.push_async_callback(self.client.aclose)
+            stack.push_async_callback(self._finish)
             await stack.enter_async_context(self.jobs.open_async())
             if self.settings.jobs_enabled:
                 stack.push_async_callback(_stop, asyncio.create_task(self._work(), name=f"{self.name}-jobs"))
+                for follower in self.parts.followers:
+                    stack.push_async_callback(_stop, asyncio.create_task(self._keep_up(follower)))
             if self.settings.relay_enabled:
                 stack.push_async_callback(_stop, asyncio.create_task(self.relay().run(), name=f"{self.name}-relay"))
             yield
+
+    async def _finish(self) -> None:
+        for finish in self.closing:
+            await finish()
 
     async def _work(self) -> None:
         """Work off jobs. The worker gives up when the database is lost: another one takes its place."""
@@ -107,6 +118,17 @@ class Runtime:
                 )
             except Exception as error:
                 log.warning("job_worker_stopped", service=self.name, reason=type(error).__name__)
+            await asyncio.sleep(_RESTART_SECONDS)
+
+    async def _keep_up(self, follower: Callable[["Runtime"], Awaitable[None]]) -> None:
+        """Run a follower, again whenever it has failed."""
+        while True:
+            try:
+                await follower(self)
+            except Exception as error:
+                log.warning(
+                    "follower_failed", service=self.name, follower=follower.__name__, reason=type(error).__name__
+                )
             await asyncio.sleep(_RESTART_SECONDS)
 
 

@@ -142,4 +142,17 @@ class Metrics:
             ["service"],
             registry=self.registry,
         )
+        self.batch_requests = Histogram(
+            "beiyuan_batch_requests",
+            "Requests that were carried out in one transaction",
+            ["service"],
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000),
+            registry=self.registry,
+        )
+        self.batch_wait_seconds = Histogram(
+            "beiyuan_batch_wait_seconds",
+            "Time from a request's arrival until the transaction that carries it out begins",
+            ["service"],
+            registry=self.registry,
+        )
         self.service = service

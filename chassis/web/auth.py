@@ -64,10 +64,10 @@ def require(*roles: str) -> Callable[..., Awaitable[Actor]]:
     return permitted
 
 
-def require_service(*names: str) -> Callable[[Request], str]:
+def require_service(*names: str) -> Callable[[Request], Awaitable[str]]:
     """A dependency for /internal routes: gives the calling service's name if it is one of `names`."""
 
-    def permitted(request: Request) -> str:
+    async def permitted(request: Request) -> str:
         token = bearer(request)
         if token is None:
             raise Unauthenticated
@@ -88,5 +88,9 @@ def client_address(request: Request) -> str:
     return request.client.host if request.client else "unknown"
 
 
-ClientAddress = Annotated[str, Depends(client_address)]
+async def _client_address(request: Request) -> str:
+    return client_address(request)
+
+
+ClientAddress = Annotated[str, Depends(_client_address)]
 """Address of the device that asks, for limits."""

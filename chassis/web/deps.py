@@ -17,17 +17,23 @@ from chassis.web.router import open_session
 SessionDep = Annotated[AsyncSession, Depends(open_session, scope="function")]
 """A transaction, committed before the answer goes out; rolled back on any error."""
 
-RuntimeDep = Annotated[Runtime, Depends(runtime_of)]
+
+# FastAPI runs a dependency that is not a coroutine in a thread, which costs more than most of them do.
 
 
-def _vault(request: Request) -> Vault:
+async def _runtime(request: Request) -> Runtime:
+    return runtime_of(request)
+
+
+async def _vault(request: Request) -> Vault:
     return runtime_of(request).vault
 
 
-def _cursors(request: Request) -> Cursors:
+async def _cursors(request: Request) -> Cursors:
     return runtime_of(request).cursors
 
 
+RuntimeDep = Annotated[Runtime, Depends(_runtime)]
 VaultDep = Annotated[Vault, Depends(_vault)]
 CursorsDep = Annotated[Cursors, Depends(_cursors)]
 

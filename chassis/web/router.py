@@ -1,7 +1,6 @@
 """Routes whose POSTs honour `Idempotency-Key`, and which are run again after a deadlock."""
 
 import hashlib
-import json
 import re
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any
@@ -16,7 +15,7 @@ from starlette.responses import Response
 from chassis.core import idempotency
 from chassis.core.db import is_retryable
 from chassis.core.errors import DomainError, FieldError, Invalid
-from chassis.core.idempotency import Answer, RequestKey
+from chassis.core.idempotency import Reply, RequestKey
 from chassis.web.auth import optional_actor, runtime_of
 from chassis.web.problems import constraint_refusal, domain_problem
 
@@ -153,15 +152,20 @@ def _claim(request: Request) -> RequestKey | None:
     return getattr(request.state, "request_key", None)
 
 
-async def _claim_key(request: Request, session: AsyncSession) -> None:
+async def request_key(request: Request) -> RequestKey | None:
+    """Under which key the request is made; None where it bears none, or is not one that may.
+
+    For a route without a session of its own, whose work and answer are written elsewhere: that is then who looks the
+    key up and keeps the answer (`idempotency.answered`, `keep`). Raises Invalid.
+    """
     key = request.headers.get("Idempotency-Key")
     if key is None or not getattr(request.state, "may_carry_key", False):
-        return
+        return None
     if not _KEY.fullmatch(key):
         raise Invalid(fields=[FieldError("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")])
     actor = await optional_actor(request)
     vault = runtime_of(request).vault
-    claim = RequestKey(
+    return RequestKey(
         # Whoever is not signed in is not told apart by their network either: between two tries a phone goes from one to
         # another, and that is when answers are lost. What they have in common is a key that nobody can guess, and the
         # same body to the letter.
@@ -171,20 +175,35 @@ async def _claim_key(request: Request, session: AsyncSession) -> None:
         key=key,
         body_hash=vault.fingerprint((await _digest(request)).hex(), "request.body"),
     )
-    await _begin(request, session, claim)
-    request.state.request_key = claim
+
+
+def reply_of(response: Response) -> Reply:
+    """What of an answer is given again to a repeated request."""
+    kept = tuple((name, value) for name, value in response.headers.items() if name in KEPT_HEADERS)
+    content_type = response.headers.get("content-type", "application/json")
+    return Reply(response.status_code, content_type, bytes(response.body), kept)
+
+
+def response_of(reply: Reply, *, repeated: bool) -> Response:
+    """The answer to send; `repeated` where it was given before."""
+    headers = {HIT_HEADER: "true"} if repeated else None
+    response = Response(reply.body, reply.status, headers, media_type=reply.content_type)
+    for name, value in reply.headers:
+        response.headers.append(name, value)
+    return response
+
+
+async def _claim_key(request: Request, session: AsyncSession) -> None:
+    claim = await request_key(request)
+    if claim is not None:
+        await _begin(request, session, claim)
+        request.state.request_key = claim
 
 
 async def _begin(request: Request, session: AsyncSession, claim: RequestKey) -> None:
     kept = await idempotency.begin(session, claim)
-    if kept is None:
-        return
-    vault = runtime_of(request).vault
-    body = vault.open(kept.body, _context(claim, "answer"))
-    response = Response(body, kept.status, {HIT_HEADER: "true"}, media_type=kept.content_type)
-    for name, value in json.loads(vault.open(kept.headers, _context(claim, "headers"))) if kept.headers else ():
-        response.headers.append(name, value)
-    raise _Replay(response)
+    if kept is not None:
+        raise _Replay(response_of(Reply.opened(runtime_of(request).vault, claim, kept), repeated=True))
 
 
 async def _digest(request: Request) -> bytes:
@@ -207,15 +226,6 @@ async def _digest(request: Request) -> bytes:
 
 async def _remember(request: Request, session: AsyncSession, response: Response) -> None:
     claim = _claim(request)
-    if claim is None:
-        return
-    vault = runtime_of(request).vault
-    body = vault.seal(bytes(response.body).decode(), _context(claim, "answer"))
-    kept = [item for item in response.headers.items() if item[0] in KEPT_HEADERS]
-    headers = vault.seal(json.dumps(kept), _context(claim, "headers")) if kept else None  # a link may be private
-    content_type = response.headers.get("content-type", "application/json")
-    await idempotency.remember(session, claim, Answer(response.status_code, content_type, body, headers))
-
-
-def _context(claim: RequestKey, column: str) -> str:
-    return f"request.{column}:{claim.caller}:{claim.operation}:{claim.key}"
+    if claim is not None:
+        answer = reply_of(response).sealed(runtime_of(request).vault, claim)
+        await idempotency.remember(session, claim, answer)

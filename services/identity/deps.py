@@ -8,7 +8,7 @@ from chassis.web.auth import runtime_of
 from services.identity.settings import IdentitySettings
 
 
-def _settings(request: Request) -> IdentitySettings:
+async def _settings(request: Request) -> IdentitySettings:
     settings = runtime_of(request).settings
     assert isinstance(settings, IdentitySettings)
     return settings

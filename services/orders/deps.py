@@ -10,18 +10,18 @@ from services.orders.photos.storage import PhotoStorage
 from services.orders.settings import OrdersSettings
 
 
-def _settings(request: Request) -> OrdersSettings:
+async def _settings(request: Request) -> OrdersSettings:
     settings = runtime_of(request).settings
     assert isinstance(settings, OrdersSettings)
     return settings
 
 
-def _storage(request: Request) -> PhotoStorage:
+async def _storage(request: Request) -> PhotoStorage:
     storage: PhotoStorage = request.app.state.photo_storage
     return storage
 
 
-def _device(request: Request, address: ClientAddress) -> bytes:
+async def _device(request: Request, address: ClientAddress) -> bytes:
     return runtime_of(request).vault.fingerprint(network_of(address), "device")
 
 

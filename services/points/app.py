@@ -6,32 +6,48 @@ from functools import partial
 from fastapi import FastAPI
 
 from chassis.core.client import Directory
-from chassis.core.runtime import Parts
+from chassis.core.runtime import Parts, Runtime
 from chassis.core.turnstile import Turnstile
 from chassis.web.app import Service, build_service
 from services.points.awards.routes import router as rules
 from services.points.awards.subscribers import subscriptions as facts
+from services.points.boards.jobs import follow as follow_ledgers
+from services.points.boards.routes import router as boards
 from services.points.households.subscribers import subscriptions as households
+from services.points.ledger.jobs import jobs as ledger_jobs
+from services.points.ledger.messages import PointsExpiring
+from services.points.ledger.writer import Writer
 from services.points.merchants import door, openapi
 from services.points.merchants.jobs import jobs as merchant_jobs
 from services.points.merchants.platform import read_platform_keys
 from services.points.merchants.queries import WAIT_SECONDS
 from services.points.merchants.routes import OPEN_PATHS
 from services.points.merchants.routes import router as merchants
+from services.points.postings.actions import ByHand
+from services.points.postings.routes import holds, proposals, transfers
 from services.points.rewards.jobs import jobs as rewards_jobs
 from services.points.rewards.routes import coupons, rewards
+from services.points.seals.jobs import follow as seal
+from services.points.seals.jobs import sealing_of
+from services.points.seals.routes import router as seals
 from services.points.settings import PointsSettings
 from services.points.statements.routes import router as accounts
+
+MAX_BODY_BYTES = 4 << 20
+"""A batch of 5,000 transfers whose accounts are named by what they are."""
 
 SERVICE = Service(
     parts=Parts(
         name="points",
         subscriptions=facts.by_type | households.by_type,
-        jobs=[*rewards_jobs.declared, *merchant_jobs.declared],
+        publishes=[PointsExpiring],
+        jobs=[*ledger_jobs.declared, *rewards_jobs.declared, *merchant_jobs.declared],
+        followers=[follow_ledgers, seal],
     ),
     title="Two-way points 双向积分+",
     description="Two ledgers: `staff` measures the handling of orders, `civic` is earned and spent by households.",
-    routers=[accounts, rules, rewards, coupons, merchants],
+    routers=[accounts, boards, rules, rewards, coupons, merchants, transfers, holds, proposals, seals],
+    max_body_bytes=MAX_BODY_BYTES,
     describe=openapi.describe,
 )
 
@@ -44,7 +60,12 @@ def create_app(settings: PointsSettings, directory: Directory) -> FastAPI:
     )
     at_the_door = partial(door.Door, keys=keys, limits=limits, routes=merchants.routes, open_paths=OPEN_PATHS)
     app = build_service(replace(SERVICE, middleware=[at_the_door]), settings, directory)
+    runtime: Runtime = app.state.runtime
+    app.state.writer = Writer(runtime.db, runtime.vault, runtime.metrics)
+    runtime.closing.append(app.state.writer.close)
+    app.state.by_hand = ByHand(settings.hand_posting_limit, settings.hand_posting_day_limit)
     app.state.turnstile = Turnstile()
     app.state.merchant_numbers = Turnstile(wait_seconds=WAIT_SECONDS)
     app.state.platform_keys = keys
+    app.state.sealing = sealing_of(runtime)
     return app

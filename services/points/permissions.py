@@ -12,3 +12,9 @@ SignedIn = Annotated[Actor, Depends(require())]
 
 MayRedeem = Annotated[Actor, Depends(require("resident"))]
 """Residents, with the points of their household."""
+
+MayAdminister = Annotated[Actor, Depends(require("administrator"))]
+"""Administrators, who make the rules and post by hand; what matters takes two of them."""
+
+MayReadLedger = Annotated[Actor, Depends(require("administrator", "auditor"))]
+"""Who may read every transfer, hold and proposal; auditors write nothing."""

@@ -120,8 +120,7 @@ async def check_ledger(session: AsyncSession, ledger: LedgerName) -> None:
     last_of = dict.fromkeys((account.id for account in accounts), (0, 0))
     rows = await session.execute(
         select(Entry.account_id, Entry.version, Entry.amount, Entry.balance_after)
-        .join(Transfer)
-        .where(Transfer.ledger == ledger)
+        .where(Entry.ledger == ledger)
         .order_by(Entry.account_id, Entry.version)
     )
     sides = 0
@@ -135,8 +134,8 @@ async def check_ledger(session: AsyncSession, ledger: LedgerName) -> None:
 
 
 @asynccontextmanager
-async def service_on(database: TestDatabase, keys_dir: Path, home: Path) -> AsyncIterator[Points]:
-    """The points service on a database; of identity there is only what publishes its keys."""
+async def service_on(database: TestDatabase, keys_dir: Path, home: Path, **overrides: Any) -> AsyncIterator[Points]:
+    """The points service on a database; of identity there is only what publishes its keys. `overrides`: settings."""
     town = Town(database, keys_dir, home)
     signing = keys.read_signing_keys(keys_dir / "access-tokens.json")
     published = JSONResponse({"keys": [key.as_dict(private=False) for key in signing]})
@@ -146,24 +145,27 @@ async def service_on(database: TestDatabase, keys_dir: Path, home: Path) -> Asyn
 
     town.directory.host("identity", identity)
     try:
-        await town.start("points")
+        await town.start("points", **overrides)
         yield Points(town)
     finally:
         await town.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def shared_database(migrated: TestDatabase) -> Iterator[TestDatabase]:
-    """One database for all tests that look only at people and orders of their own."""
+    """One database for a module's tests that look only at people and orders of their own.
+
+    A ledger's time never runs backwards: what one test posts in the future would reach into every other's present.
+    """
     with copy_of(migrated) as database:
         yield database
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 async def points(
     shared_database: TestDatabase, keys_dir: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[Points]:
-    """The service that tests share: each makes its own people and orders, and changes no rules."""
+    """The service that a module's tests share: each makes its own people and orders, and changes no rules."""
     async with service_on(shared_database, keys_dir, tmp_path_factory.mktemp("points")) as service:
         yield service
 

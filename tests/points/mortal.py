@@ -25,8 +25,8 @@ DIES = "X-Dies"
 """Header of a request that its process shall not survive: so many steps in the database, or `answering`."""
 ANSWERING = "answering"
 
-_processes = multiprocessing.get_context("forkserver")  # it imports the service once, and then only forks
-_processes.set_forkserver_preload(["tests.points.mortal"])
+processes = multiprocessing.get_context("forkserver")  # it imports the service once, and then only forks
+processes.set_forkserver_preload(["tests.points.mortal"])
 
 
 class Mortal:
@@ -82,7 +82,7 @@ class MortalService:
 
     def start(self) -> None:
         """Start it, and return when it answers."""
-        self._process = _processes.Process(target=_serve, args=(self._listener, self._settings, self._jwks))
+        self._process = processes.Process(target=_serve, args=(self._listener, self._settings, self._jwks))
         self._process.start()
         deadline = time.monotonic() + 60
         while True:

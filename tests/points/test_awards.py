@@ -11,7 +11,7 @@ from sqlalchemy import select
 from chassis.core.beijing import BEIJING
 from chassis.core.ids import new_id
 from services.points.awards import actions
-from services.points.awards.schemas import OrderClosed, OrderFact
+from services.points.awards.facts import OrderClosed, OrderFact
 from services.points.awards.tables import Award, Fact
 from tests.points.conftest import Points
 from tests.points.facts import NOON, Order
@@ -218,14 +218,21 @@ async def test_a_report_without_an_account_or_that_was_not_real_earns_nothing(po
 
 
 def add_version(points: Points, code: str, version: int, gives: int, effective_from: datetime) -> None:
-    """As an administrator will: a further version of a rule, otherwise like the first."""
-    with psycopg.connect(points.town.database.admin_url) as admin:
+    """As two administrators would, at a time of their own: a further version of a rule, otherwise like the first."""
+    with psycopg.connect(points.town.database.admin_url, options="-c search_path=points") as admin:
         admin.execute(
-            """INSERT INTO points.rule_version (code, version, ledger, owner_kind, points, unit, cap_points, cap_period,
-                   cap_scope, name, name_zh, approved_at, effective_from)
-               SELECT code, %s, ledger, owner_kind, %s, unit, cap_points, cap_period, cap_scope, name, name_zh, %s, %s
-               FROM points.rule_version WHERE code = %s AND version = 1""",
-            (version, gives, effective_from, effective_from, code),
+            """INSERT INTO rule_version (code, version, ledger, owner_kind, fact_type, condition, amount, person_field,
+                   household_field, unit_field, community_field, cap_points, cap_period, cap_scope, name, name_zh,
+                   drafted_at)
+               SELECT code, %s, ledger, owner_kind, fact_type, condition, %s, person_field, household_field, unit_field,
+                   community_field, cap_points, cap_period, cap_scope, name, name_zh, drafted_at
+               FROM rule_version WHERE code = %s AND version = 1""",
+            (version, str(gives), code),
+        )
+        admin.execute(
+            "INSERT INTO rule_approval (code, version, approved_at, effective_from, after_position)"
+            " VALUES (%s, %s, %s, %s, 0)",
+            (code, version, effective_from, effective_from),
         )
 
 
@@ -258,12 +265,11 @@ async def test_a_fact_from_before_there_were_rules_earns_nothing(points: Points)
 def test_no_version_takes_effect_before_its_approval(points: Points) -> None:
     with (
         psycopg.connect(points.town.database.admin_url) as admin,
-        pytest.raises(psycopg.errors.CheckViolation, match="ck_rule_version_approved_before_effective"),
+        pytest.raises(psycopg.errors.CheckViolation, match="ck_rule_approval_approved_before_effective"),
     ):
         admin.execute(
-            "INSERT INTO points.rule_version"
-            " (code, version, ledger, owner_kind, points, unit, name, name_zh, approved_at, effective_from)"
-            " VALUES ('order.meet', 2, 'staff', 'person', 5, 'fact', 'x', 'x', '2026-01-02+08', '2026-01-01+08')"
+            "INSERT INTO points.rule_approval (code, version, approved_at, effective_from, after_position)"
+            " VALUES ('order.meet', 1, '2026-01-02+08', '2026-01-01+08', 0)"
         )
 
 
@@ -289,7 +295,7 @@ async def test_a_withdrawn_award_frees_the_cap_but_never_tops_up_those_cut_befor
         withdrawal = ClosureWithdrawn(
             order_id=first.subject_id, closure_id=UUID(first.data["closure_id"]), occurred_at=NOON
         )
-        await actions.accept(session, withdrawal)
+        await actions.accept_all(session, [withdrawal])
     assert await points.household_balance(household) == 8, "the sixth stays cut"
     assert await points.balance(UUID(first.data["handler_id"])) == 0
     await points.tell(reported(household), reported(household))

@@ -13,9 +13,10 @@ from sqlalchemy import select
 from chassis.core.ids import new_id
 from services.points.households.queries import standing_household
 from services.points.ledger import actions as ledger
+from services.points.ledger.core import commands
+from services.points.ledger.core.state import NewTransfer
 from services.points.ledger.errors import InsufficientPoints
 from services.points.ledger.queries import accounts_by_id
-from services.points.ledger.rules import Posting
 from services.points.ledger.tables import Transfer
 from services.points.ledger.terms import TransferCode, household_wallet, merchant_payable
 from tests.points.conftest import Points
@@ -31,8 +32,8 @@ async def stored(points: Points, *households: UUID) -> tuple[int, ...]:
     return tuple(accounts[id_].balance if id_ in accounts else 0 for id_ in ids)
 
 
-async def spend(points: Points, household: UUID, amount: int) -> Transfer:
-    posting = Posting(
+async def spend(points: Points, household: UUID, amount: int) -> NewTransfer:
+    transfer = commands.Transfer(
         debit=household_wallet(household),
         credit=merchant_payable(new_id()),
         amount=amount,
@@ -41,7 +42,9 @@ async def spend(points: Points, household: UUID, amount: int) -> Transfer:
         occurred_at=NOON,
     )
     async with points.db.transaction() as session:
-        return await ledger.post(session, posting)
+        result = await ledger.post(session, transfer)
+    assert result.transfer is not None
+    return result.transfer
 
 
 async def statement(points: Points, household: UUID) -> list[dict[str, Any]]:
@@ -143,7 +146,7 @@ async def test_what_the_old_household_had_paid_comes_back_to_the_new_one(points:
     paid = await spend(points, old.id, 10)
     await points.tell(old.dissolved(2, new.id))
     async with points.db.transaction() as session:
-        await ledger.reverse(session, paid, 10, reference=f"test/{new_id()}", occurred_at=NOON)
+        await ledger.post(session, commands.Reverse(paid.id, f"test/{new_id()}", NOON))
     assert await stored(points, old.id, new.id) == (0, 12)
     await points.check()
 

@@ -90,7 +90,7 @@ async def test_an_unknown_owner_or_filter_is_refused_by_name(
         ({"limit": "0"}, "query.limit"),
         ({"limit": "201"}, "query.limit"),
         ({"limit": "ten"}, "query.limit"),
-        ({"code": "award"}, "query.code"),
+        ({"colour": "red"}, "query.colour"),
         ({"cursor": "nonsense"}, "query.cursor"),
         ({"cursor": "\x00'--"}, "query.cursor"),
     ],
@@ -195,14 +195,18 @@ async def test_nothing_is_shown_to_whoever_is_not_signed_in(points: Points, path
 
 async def test_the_rules_say_what_earns_what(points: Points) -> None:
     page = (await get(points, "/api/points/rules", actor("resident"))).json()
-    told = {item["code"]: (item["ledger"], item["points"], item["unit"], item["cap"]) for item in page["items"]}
+    told = {item["code"]: (item["ledger"], item["amount"], item["cap"]) for item in page["items"]}
     assert told == {
-        "order.base": ("staff", 10, "fact", None),
-        "order.claim": ("staff", 2, "fact", None),
-        "order.double_yes": ("staff", 20, "fact", None),
-        "order.meet": ("staff", 3, "fact", None),
-        "report.accepted": ("civic", 2, "fact", {"points": 10, "period": "month", "scope": "owner"}),
-        "volunteer.hour": ("civic", 12, "hour", {"points": 48, "period": "day", "scope": "person"}),
+        "order.base": ("staff", "10", None),
+        "order.claim": ("staff", "2", None),
+        "order.double_yes": ("staff", "20", None),
+        "order.meet": ("staff", "3", None),
+        "report.accepted": ("civic", "2", {"points": 10, "period": "month", "scope": "household", "campaign": None}),
+        "volunteer.hour": (
+            "civic",
+            "12 * minutes / 60",
+            {"points": 48, "period": "day", "scope": "person", "campaign": None},
+        ),
     }
     assert {item["version"] for item in page["items"]} == {1}
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -75,19 +76,26 @@ class Before:
         )
 
     def rows(self, table: str) -> list[dict[str, Any]]:
-        query = sql.SQL("SELECT * FROM {} ORDER BY 1").format(sql.Identifier(table))
+        query = sql.SQL("SELECT * FROM {} ORDER BY 1, 2").format(sql.Identifier(table))
         return list(self.connection.execute(query))
 
 
 @pytest.fixture
 def unmigrated(migrated: TestDatabase) -> Iterator[TestDatabase]:
-    """A database whose points schema is that of the first migration. The roles are there: `migrated` made them."""
+    """A database whose points schema is that of the first migration."""
+    with migrated_to("0001", migrated) as database:
+        yield database
+
+
+@contextmanager
+def migrated_to(revision: str, migrated: TestDatabase) -> Iterator[TestDatabase]:
+    """A database whose points schema is as old as that. The roles are there: `migrated` made them."""
     name = f"test_upgrade_{new_id().hex[-8:]}"
     with psycopg.connect(migrated.server.url("postgres"), autocommit=True) as admin:
         admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
         database = TestDatabase(name, migrated.server)
         try:
-            migrate_to(database, "0001")
+            migrate_to(database, revision)
             yield database
         finally:
             admin.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
@@ -138,10 +146,31 @@ class Story:
         before.award(self.closure, closure, "report.accepted", civic, 2)
 
 
+def known(row: dict[str, Any], before: dict[str, Any]) -> dict[str, Any]:
+    """Of a row as it is afterwards, what there was of it before."""
+    return {name: row[name] for name in before}
+
+
 def renamed(row: dict[str, Any]) -> dict[str, Any]:
     """A row of before as it must be afterwards."""
     names = {"order_id": "subject_id", "order_number": "subject_label"}
     return {names.get(name, name): value for name, value in row.items()} | {"subject_kind": "order"}
+
+
+def check_rules(after: Before, rules: list[dict[str, Any]]) -> None:
+    """Points have become amounts of the same worth, approvals rows of their own."""
+    approvals = {row["code"]: row for row in after.rows("rule_approval")}
+    versions = {row["code"]: row for row in after.rows("rule_version")}
+    for row in rules:
+        version, approval = versions[row["code"]], approvals[row["code"]]
+        kept = ("version", "ledger", "owner_kind", "cap_points", "cap_period", "name", "name_zh")
+        assert [version[name] for name in kept] == [row[name] for name in kept]
+        assert (version["amount"], version["drafted_by"]) == (str(row["points"]), None)
+        assert version["cap_scope"] == ("household" if row["cap_points"] else None)
+        assert [approval[name] for name in ("approved_at", "effective_from")] == [
+            row[name] for name in ("approved_at", "effective_from")
+        ]
+    assert versions["volunteer.hour"]["amount"] == "12 * minutes / 60"
 
 
 async def check_that_it_lives_on(points: Points, story: Story) -> None:
@@ -167,7 +196,7 @@ async def check_that_it_lives_on(points: Points, story: Story) -> None:
 
 
 def check_that_nothing_can_be_changed(database: TestDatabase) -> None:
-    for table in ("fact", "rule_version", "transfer", "entry"):
+    for table in ("fact", "rule_version", "rule_approval", "transfer", "allocation", "merger", "hold_lot"):
         statement = sql.SQL("DELETE FROM {}").format(sql.Identifier("points", table))
         with (
             psycopg.connect(database.url("points")) as connection,
@@ -189,13 +218,23 @@ async def test_facts_and_awards_from_before_are_the_same_and_still_live(
     with connect(unmigrated) as connection:
         after = Before(connection)
         for table in ("ledger", "transfer", "entry"):
-            assert after.rows(table) == kept[table], table
+            assert [known(row, kept[table][0]) for row in after.rows(table)] == kept[table], table
+        assert all(row["last_posted_at"] == NOON for row in after.rows("ledger"))
         for table in ("fact", "award"):
-            assert after.rows(table) == [renamed(row) for row in kept[table]], table
-        assert after.rows("account") == [row | {"merged_into_id": None} for row in kept["account"]]
-        assert [row for row in after.rows("rule_version") if row["code"] != "volunteer.hour"] == [
-            row | {"unit": "fact", "cap_scope": "owner" if row["cap_points"] else None} for row in rules
+            rows = [renamed(row) for row in kept[table]]
+            assert [known(row, rows[0]) for row in after.rows(table)] == rows, table
+        assert after.rows("account") == [
+            row | {"merged_into_id": None, "held": 0, "debt": 0} for row in kept["account"]
         ]
+        check_rules(after, rules)
+        [capped] = [row for row in after.rows("award") if row["cap_holder_id"]]
+        assert (capped["cap_scope"], capped["cap_holder_id"], capped["cap_period"]) == (
+            "household",
+            story.household,
+            "2026-03",
+        )
+        assert [(row["rule_code"], row["used"]) for row in after.rows("cap_use")] == [("report.accepted", 2)]
+        assert all(row["granted_position"] == row["fact_position"] for row in after.rows("award"))
     check_that_nothing_can_be_changed(unmigrated)
     async with service_on(unmigrated, keys_dir, tmp_path) as points:
         await check_that_it_lives_on(points, story)

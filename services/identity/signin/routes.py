@@ -36,7 +36,7 @@ from services.identity.signin.terms import PRIVACY_NOTICE_TEXT, PRIVACY_NOTICE_V
 router = Router(prefix="/api/identity", tags=["signing in"])
 
 
-def _desk(request: Request) -> Desk:
+async def _desk(request: Request) -> Desk:
     desk: Desk = request.app.state.desk
     return desk
 
@@ -53,7 +53,7 @@ TurnDep = Annotated[None, Depends(_turn, scope="function")]
 """One's turn at the counts of one's address: a whole school may sign in from behind a single one."""
 
 
-def _no_store(response: Response) -> None:
+async def _no_store(response: Response) -> None:
     response.headers["Cache-Control"] = "no-store"  # RFC 6749, section 5.1
 
 

@@ -1,138 +1,99 @@
-"""Accepting facts: what each earns is posted in the transaction that records it."""
+"""Accepting facts, and making rules: one administrator drafts, another approves."""
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
-from chassis.core.ids import new_id
-from services.points.awards import queries, rules
-from services.points.awards.rules import Merit
-from services.points.awards.schemas import FACTS, ToldFact
-from services.points.awards.tables import Award, Fact, RuleVersion
-from services.points.awards.terms import CapScope
-from services.points.ledger import actions as ledger
+from chassis.core.actor import Actor
+from chassis.core.errors import DomainError, FieldError
+from services.points.awards import queries
+from services.points.awards.acceptance import Acceptance, earning_type
+from services.points.awards.drafting import faults
+from services.points.awards.errors import (
+    EffectiveTimeTaken,
+    RuleApprovedAlready,
+    RuleFaulty,
+    RuleNotFound,
+    SecondPersonNeeded,
+)
+from services.points.awards.facts import ToldFact
+from services.points.awards.schemas import RuleDraft
+from services.points.awards.tables import RuleApproval, RuleVersion
+from services.points.ledger.actions import carry_out
 from services.points.ledger.queries import lock_ledgers
-from services.points.ledger.rules import Posting
-from services.points.ledger.tables import Transfer
-from services.points.ledger.terms import AccountKey, TransferCode, issuance
-from services.points.terms import OwnerKind
 
 
-async def accept(session: AsyncSession, fact: ToldFact) -> None:
-    """Record a fact and award what it earns, or take back what the fact that it withdraws has earned.
+async def accept_all(session: AsyncSession, facts: Sequence[ToldFact]) -> None:
+    """Record facts, in this order, and award what each earns, or take back what it withdraws (`Acceptance`).
 
-    The same fact again changes nothing, nor does a fact whose withdrawal came first. Both ledgers are locked
-    before anything else, whichever the fact concerns: facts are accepted one after another, and two
-    transactions that accept several each cannot wait for one another.
+    Only the ledgers that they may pay into are locked, before anything else that could change. Raises the DomainError
+    that refuses any of them: then none may be committed.
+    """
+    ledgers = await queries.ledgers_of(session, {earning_type(fact) for fact in facts})
+    for answer in await carry_out(session, Acceptance(ledgers), facts):
+        if isinstance(answer, DomainError):
+            raise answer
+
+
+async def draft_rule(session: AsyncSession, actor: Actor, draft: RuleDraft) -> RuleVersion:
+    """Write the next version of a rule, for another administrator to approve; nothing comes of it until then.
+
+    A rule's ledger and whose wallet it pays into stay what they are in its first version. Raises RuleFaulty, which
+    names the fields at fault.
+    """
+    found = faults(draft.version(1, actor.id, clock.now()))  # before anybody waits for it
+    await lock_ledgers(session)  # both: another draft of this code may name the other one
+    earlier = await queries.versions_of(session, draft.code)
+    version = draft.version(earlier[0].version + 1 if earlier else 1, actor.id, clock.now())
+    if found := found + _departures(version, earlier):
+        raise RuleFaulty(fields=found)
+    session.add(version)
+    await session.flush()
+    return version
+
+
+def _departures(version: RuleVersion, earlier: Sequence[RuleVersion]) -> list[FieldError]:
+    return [
+        FieldError(f"body.{name}", f"is {getattr(earlier[0], name)} for this rule, and stays so")
+        for name in ("ledger", "owner_kind")
+        if earlier and getattr(version, name) != getattr(earlier[0], name)
+    ]
+
+
+async def approve_rule(
+    session: AsyncSession, actor: Actor, code: str, number: int
+) -> tuple[RuleVersion, RuleApproval, datetime | None]:
+    """Put a draft in force: from when it wishes, or from now where that is past. Returns it, and until when.
+
+    All ledgers are locked: a fact is accepted either before the approval, or knowing it. Raises RuleNotFound,
+    RuleApprovedAlready, SecondPersonNeeded, EffectiveTimeTaken, RuleFaulty.
     """
     await lock_ledgers(session)
-    if await queries.is_known(session, fact.type, fact.fact_id):
-        return
-    record = _record(fact)
-    session.add(record)
+    rule = await queries.rule_version(session, code, number)
+    if rule is None:
+        raise RuleNotFound
+    others = await queries.approvals_of(session, code)
+    if any(approval.version == number for approval in others):
+        raise RuleApprovedAlready
+    if rule.drafted_by == actor.id:
+        raise SecondPersonNeeded
+    if found := faults(rule):
+        raise RuleFaulty(fields=found)
+    at = clock.now()
+    effective_from = max(at, rule.not_before or at)
+    if any(approval.effective_from == effective_from for approval in others):
+        raise EffectiveTimeTaken
+    approval = RuleApproval(
+        code=code,
+        version=number,
+        approved_by=actor.id,
+        approved_at=at,
+        effective_from=effective_from,
+        after_position=await queries.last_position(session),
+    )
+    session.add(approval)
     await session.flush()
-    if fact.withdraws is not None:
-        await _withdraw(session, fact, fact.withdraws)
-    elif not await queries.is_withdrawn(session, fact.type, fact.fact_id):
-        await _award(session, record, fact)
-
-
-async def _withdraw(session: AsyncSession, withdrawal: ToldFact, type_: str) -> None:
-    """Reverse what the withdrawn fact has earned; the subject's next fact of that kind may earn it instead."""
-    for award in await queries.standing_awards_of_fact(session, type_, withdrawal.fact_id):
-        award.withdrawn_at = clock.now()
-        if transfer := await queries.transfer_of(session, award):
-            await ledger.reverse(
-                session,
-                transfer,
-                transfer.amount,
-                reference=f"withdrawal/{award.rule_code}/{withdrawal.fact_id}",
-                occurred_at=withdrawal.occurred_at,
-            )
-    for record in await queries.facts_of_subject(session, withdrawal.subject_id, type_):
-        if not await queries.is_withdrawn(session, record.type, record.fact_id):
-            await _award(session, record, FACTS[record.type].model_validate(record.data))
-
-
-async def _award(session: AsyncSession, record: Fact, fact: ToldFact) -> None:
-    """Award what a fact earns, as far as its subject has not earned it by another fact already."""
-    merits = rules.merits(fact)
-    versions = await queries.rule_versions(session, [merit.rule for merit in merits]) if merits else []
-    for merit in merits:
-        rule = rules.in_force(versions, merit.rule, fact.occurred_at)
-        if rule is not None and not await queries.is_awarded(session, fact.subject_id, rule.code):
-            await _grant(session, record, merit, rule)
-
-
-async def _grant(session: AsyncSession, record: Fact, merit: Merit, rule: RuleVersion) -> None:
-    wallet = _wallet(merit, rule)
-    due = rules.points_due(rule, merit)
-    points = rules.grant(rule, due, await _used(session, rule, merit, wallet, record.occurred_at))
-    transfer = await _post(session, record, rule, wallet, points) if points else None
-    session.add(
-        Award(
-            id=new_id(),
-            fact_position=record.position,
-            subject_kind=record.subject_kind,
-            subject_id=record.subject_id,
-            rule_code=rule.code,
-            rule_version=rule.version,
-            account_id=wallet.id,
-            person_id=merit.person_id,
-            household_id=merit.household_id,
-            unit_id=merit.unit_id,
-            community_id=merit.community_id,
-            points_due=due,
-            points=points,
-            transfer_id=transfer.id if transfer else None,
-            occurred_at=record.occurred_at,
-            withdrawn_at=None,
-        )
-    )
-    await session.flush()
-
-
-async def _used(session: AsyncSession, rule: RuleVersion, merit: Merit, wallet: AccountKey, at: datetime) -> int:
-    """How much of the rule's cap is gone; nothing where it has none."""
-    if rule.cap_period is None or rule.cap_scope is None:
-        return 0
-    holder_id = merit.person_id if rule.cap_scope is CapScope.PERSON else wallet.id
-    assert holder_id is not None, f"{rule.code} has a cap for each person, whom its facts do not name"
-    period = rules.period_of(rule.cap_period, at)
-    return await queries.points_granted(session, rule.cap_scope, holder_id, rule.code, period)
-
-
-async def _post(session: AsyncSession, record: Fact, rule: RuleVersion, wallet: AccountKey, points: int) -> Transfer:
-    return await ledger.post(
-        session,
-        Posting(
-            debit=issuance(rule.ledger),
-            credit=wallet,
-            amount=points,
-            code=TransferCode.AWARD,
-            reference=f"award/{rule.code}/{record.fact_id}",
-            occurred_at=record.occurred_at,
-            rule=(rule.code, rule.version),
-        ),
-    )
-
-
-def _wallet(merit: Merit, rule: RuleVersion) -> AccountKey:
-    owner_id = merit.household_id if rule.owner_kind is OwnerKind.HOUSEHOLD else merit.person_id
-    assert owner_id is not None, f"{rule.code} pays {rule.owner_kind}, whom its facts do not name"
-    return AccountKey(rule.ledger, rule.owner_kind, owner_id)
-
-
-def _record(fact: ToldFact) -> Fact:
-    return Fact(
-        type=fact.type,
-        fact_id=fact.fact_id,
-        withdraws=fact.withdraws,
-        subject_kind=fact.subject_kind,
-        subject_id=fact.subject_id,
-        subject_label=fact.subject_label,
-        occurred_at=fact.occurred_at,
-        accepted_at=clock.now(),
-        data=fact.model_dump(mode="json"),
-    )
+    later = [other.effective_from for other in others if other.effective_from > effective_from]
+    return rule, approval, min(later, default=None)

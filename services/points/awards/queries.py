@@ -1,91 +1,84 @@
 """What is read of rules, facts and awards.
 
-Facts are accepted under the ledgers' locks, so what accepting one reads cannot change meanwhile.
+Facts are accepted under their ledgers' locks, so what accepting them reads cannot change meanwhile.
 """
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy import func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
-from services.points.awards.tables import Award, Fact, RuleVersion
-from services.points.awards.terms import CapScope
-from services.points.ledger.tables import Transfer
-
-
-async def is_known(session: AsyncSession, type_: str, fact_id: UUID) -> bool:
-    """Whether this fact was accepted before."""
-    found = await session.scalar(select(Fact.position).where(Fact.type == type_, Fact.fact_id == fact_id))
-    return found is not None
+from chassis.core import clock
+from chassis.core.actor import Actor
+from services.points.awards.rules import Approved, Rule, Rulebook
+from services.points.awards.schemas import RuleOut
+from services.points.awards.tables import Fact, RuleApproval, RuleVersion
+from services.points.terms import LedgerName
 
 
-async def is_withdrawn(session: AsyncSession, type_: str, fact_id: UUID) -> bool:
-    """Whether a withdrawal of this fact has been accepted, be it before the fact itself."""
-    found = await session.scalar(select(Fact.position).where(Fact.withdraws == type_, Fact.fact_id == fact_id).limit(1))
-    return found is not None
+async def ledgers_of(session: AsyncSession, fact_types: Collection[str]) -> set[LedgerName]:
+    """The ledgers that facts of these types may pay into, by any version of any rule, drafts too; else both."""
+    found = await session.scalars(select(RuleVersion.ledger).where(RuleVersion.fact_type.in_(fact_types)).distinct())
+    return set(found) or set(LedgerName)
 
 
-async def facts_of_subject(session: AsyncSession, subject_id: UUID, type_: str) -> Sequence[Fact]:
-    """A subject's facts of one type, in the order of their acceptance."""
-    facts = select(Fact).where(Fact.subject_id == subject_id, Fact.type == type_).order_by(Fact.position)
-    return (await session.scalars(facts)).all()
-
-
-async def standing_awards_of_fact(session: AsyncSession, type_: str, fact_id: UUID) -> Sequence[Award]:
-    """The awards that a fact earned and that were not taken back."""
-    return (
-        await session.scalars(
-            select(Award)
-            .join(Fact, Fact.position == Award.fact_position)
-            .where(Fact.type == type_, Fact.fact_id == fact_id, Award.withdrawn_at.is_(None))
-            .order_by(Award.rule_code)
-        )
-    ).all()
-
-
-async def is_awarded(session: AsyncSession, subject_id: UUID, rule_code: str) -> bool:
-    """Whether an award for this subject and rule stands."""
-    standing = (Award.subject_id == subject_id, Award.rule_code == rule_code, Award.withdrawn_at.is_(None))
-    found = await session.scalar(select(Award.id).where(*standing))
-    return found is not None
-
-
-async def points_granted(
-    session: AsyncSession, scope: CapScope, holder_id: UUID, rule_code: str, period: tuple[datetime, datetime]
-) -> int:
-    """How much of a cap is used: what stands of a rule's awards to a wallet or person for facts of the period."""
-    start, end = period
-    holder = Award.person_id if scope is CapScope.PERSON else Award.account_id
-    total = await session.scalar(
-        select(func.sum(Award.points)).where(
-            holder == holder_id,
-            Award.rule_code == rule_code,
-            Award.occurred_at >= start,
-            Award.occurred_at < end,
-            Award.withdrawn_at.is_(None),
-        )
+async def rulebook(session: AsyncSession, fact_types: Collection[str] | None = None) -> Rulebook:
+    """The approved versions of all rules that any version of theirs has ask for facts of these types; or of all."""
+    query = select(RuleVersion, RuleApproval).join(
+        RuleApproval, (RuleApproval.code == RuleVersion.code) & (RuleApproval.version == RuleVersion.version)
     )
-    return int(total or 0)
+    if fact_types is not None:
+        query = query.where(RuleVersion.code.in_(select(RuleVersion.code).where(RuleVersion.fact_type.in_(fact_types))))
+    return Rulebook(
+        Approved(Rule.of(rule), approval.effective_from, approval.after_position)
+        for rule, approval in await session.execute(query)
+    )
 
 
-async def rule_versions(session: AsyncSession, codes: Collection[str]) -> Sequence[RuleVersion]:
-    """Every version of these rules."""
-    return (await session.scalars(select(RuleVersion).where(RuleVersion.code.in_(codes)))).all()
-
-
-async def rule_page(session: AsyncSession, after: Sequence[str | int] | None, limit: int) -> Sequence[RuleVersion]:
-    """Rule versions by code and version, after a (code, version)."""
-    query = select(RuleVersion).order_by(RuleVersion.code, RuleVersion.version).limit(limit)
+async def rule_page(
+    session: AsyncSession, actor: Actor, after: Sequence[str | int] | None, limit: int
+) -> list[RuleOut]:
+    """Rule versions by code and version, after a (code, version); drafts for those who make and check rules."""
+    until = func.lead(RuleApproval.effective_from).over(
+        partition_by=RuleApproval.code, order_by=RuleApproval.effective_from
+    )
+    approvals = select(RuleApproval, until.label("until")).subquery()
+    approval = aliased(RuleApproval, approvals)
+    query = (
+        select(RuleVersion, approval, approvals.c.until)
+        .outerjoin(approvals, (approvals.c.code == RuleVersion.code) & (approvals.c.version == RuleVersion.version))
+        .order_by(RuleVersion.code, RuleVersion.version)
+        .limit(limit)
+    )
+    if not actor.has("administrator", "auditor"):
+        query = query.where(approvals.c.code.is_not(None))
     if after is not None:
         query = query.where(tuple_(RuleVersion.code, RuleVersion.version) > tuple_(*after))
-    return (await session.scalars(query)).all()
+    at = clock.now()
+    return [RuleOut.of(rule, found, until, at) for rule, found, until in await session.execute(query)]
 
 
-async def transfer_of(session: AsyncSession, award: Award) -> Transfer | None:
-    """The posting of an award; None where a cap left nothing."""
-    return await session.get(Transfer, award.transfer_id) if award.transfer_id else None
+async def rule_version(session: AsyncSession, code: str, version: int) -> RuleVersion | None:
+    """One version of a rule, draft or approved."""
+    return await session.get(RuleVersion, (code, version))
+
+
+async def versions_of(session: AsyncSession, code: str) -> Sequence[RuleVersion]:
+    """All versions of a rule, the latest first."""
+    found = select(RuleVersion).where(RuleVersion.code == code).order_by(RuleVersion.version.desc())
+    return (await session.scalars(found)).all()
+
+
+async def approvals_of(session: AsyncSession, code: str) -> Sequence[RuleApproval]:
+    """The approvals of a rule's versions."""
+    return (await session.scalars(select(RuleApproval).where(RuleApproval.code == code))).all()
+
+
+async def last_position(session: AsyncSession) -> int:
+    """The position of the fact that was accepted last."""
+    return await session.scalar(select(func.max(Fact.position))) or 0
 
 
 async def subject_labels(session: AsyncSession, subject_ids: Collection[UUID]) -> dict[UUID, str]:

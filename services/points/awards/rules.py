@@ -1,87 +1,184 @@
-"""What a fact earns, under which version of a rule, and how much of it a cap leaves."""
+"""What a fact earns, under which version of a rule, and whose cap it counts in."""
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields
+from datetime import datetime
 from uuid import UUID
 
-from chassis.core.beijing import BEIJING
-from services.points.awards.schemas import AttendanceVerified, OrderClaimed, OrderClosed, OrderMet, ToldFact
+from chassis.core.beijing import day_of
+from services.points.awards.expressions import ExpressionError, amount, condition
+from services.points.awards.facts import ToldFact
 from services.points.awards.tables import RuleVersion
-from services.points.awards.terms import Period, RuleCode, Unit
+from services.points.awards.terms import CapScope, Period
+from services.points.ledger.core.commands import CapKey
+from services.points.ledger.terms import AccountKey
+from services.points.terms import LedgerName, OwnerKind
+
+MAX_AWARD = 1_000_000
+"""More points than any one fact can be worth: an amount above it is a mistake."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """A version of a rule, as `RuleVersion` has it: what deciding takes of it."""
+
+    code: str
+    version: int
+    ledger: LedgerName
+    owner_kind: OwnerKind
+    fact_type: str
+    condition: str
+    amount: str
+    person_field: str | None
+    household_field: str | None
+    unit_field: str | None
+    community_field: str | None
+    campaign_field: str | None
+    cap_points: int | None
+    cap_period: Period | None
+    cap_scope: CapScope | None
+
+    @classmethod
+    def of(cls, version: RuleVersion) -> "Rule":
+        """The rule of a version."""
+        return cls(*[getattr(version, field.name) for field in fields(cls)])
 
 
 @dataclass(frozen=True, slots=True)
 class Merit:
-    """That a fact meets a rule, to whom it is credited, and how long it took where that counts."""
+    """That a fact meets a version of a rule: what is due for it, to whom it is credited, and in whose cap it counts."""
 
-    rule: RuleCode
-    person_id: UUID | None = None
-    household_id: UUID | None = None
-    unit_id: UUID | None = None
-    community_id: UUID | None = None
-    minutes: int | None = None
+    rule: Rule
+    due: int
+    wallet: AccountKey
+    person_id: UUID | None
+    household_id: UUID | None
+    unit_id: UUID | None
+    community_id: UUID | None
+    cap: tuple[CapKey, int] | None
 
 
-def merits(fact: ToldFact) -> list[Merit]:
-    """The rules that a fact meets.
-
-    Claimed in time; met on site, not by telephone; at the close the handler's base and, where the call-back
-    found it solved and the resident `satisfied` (not `fairly`), 双是; and for the household of a reporter
-    with an account, a report that proved real. Verified hours, for the household of who took part.
+@dataclass(frozen=True, slots=True)
+class Approved:
+    """A version of a rule that was approved: for facts that happen from `effective_from`, and are accepted after
+    `after_position`.
     """
-    match fact:
-        case OrderClaimed(in_time=True):
-            return [_of_handler(RuleCode.ORDER_CLAIM, fact)]
-        case OrderMet(mode="on_site"):
-            return [_of_handler(RuleCode.ORDER_MEET, fact)]
-        case OrderClosed():
-            return _merits_of_closure(fact)
-        case AttendanceVerified() if fact.minutes > 0:
-            return [Merit(RuleCode.VOLUNTEER_HOUR, fact.person_id, fact.household_id, minutes=fact.minutes)]
-        case _:
-            return []
+
+    rule: Rule
+    effective_from: datetime
+    after_position: int
 
 
-def _merits_of_closure(fact: OrderClosed) -> list[Merit]:
-    found = [_of_handler(RuleCode.ORDER_BASE, fact)]
-    if fact.solved and fact.satisfied == "satisfied":
-        found.append(_of_handler(RuleCode.ORDER_DOUBLE_YES, fact))
-    if fact.real and fact.reporter_household_id is not None:
-        reporter, household = fact.reporter_id, fact.reporter_household_id
-        found.append(Merit(RuleCode.REPORT_ACCEPTED, reporter, household, None, fact.community))
-    return found
+Failed = Callable[[Rule, str], None]
 
 
-def _of_handler(rule: RuleCode, fact: OrderClaimed | OrderMet | OrderClosed) -> Merit:
-    return Merit(rule, fact.handler_id, None, fact.unit_id, fact.community)
+class Rulebook:
+    """All approved versions of some rules."""
+
+    def __init__(self, versions: Iterable[Approved]) -> None:
+        self._by_code: dict[str, list[Approved]] = {}
+        for version in sorted(versions, key=lambda version: version.effective_from, reverse=True):
+            self._by_code.setdefault(version.rule.code, []).append(version)
+        self._by_type: dict[str, list[str]] = {}
+        for code in sorted(self._by_code):
+            for fact_type in {version.rule.fact_type for version in self._by_code[code]}:
+                self._by_type.setdefault(fact_type, []).append(code)
+
+    @property
+    def ledgers(self) -> set[LedgerName]:
+        """Those that its rules pay into."""
+        return {version.rule.ledger for versions in self._by_code.values() for version in versions}
+
+    @property
+    def approved_after(self) -> set[int]:
+        """After which facts' acceptance a version was approved."""
+        return {version.after_position for versions in self._by_code.values() for version in versions}
+
+    def ledger_of(self, code: str) -> LedgerName | None:
+        """The ledger that a rule pays into, which is that of its first version for ever."""
+        versions = self._by_code.get(code)
+        return versions[0].rule.ledger if versions else None
+
+    def merits(self, fact: ToldFact, failed: Failed, *, position: int | None = None) -> list[Merit]:
+        """What the fact earns under the versions in force when it happened, in the order of the rules' codes.
+
+        Of those that were approved before the fact of this position was accepted; of all there are, without one.
+        A version that gives no answer for the fact gives nothing, and `failed` is told why.
+        """
+        found = []
+        for code in self._by_type.get(fact.type, ()):
+            rule = in_force(self._by_code[code], fact.occurred_at, position)
+            if rule is not None and rule.fact_type == fact.type:
+                try:
+                    if merit := meet(rule, fact):
+                        found.append(merit)
+                except ExpressionError as error:
+                    failed(rule, str(error))
+        return found
 
 
-def in_force(versions: Iterable[RuleVersion], code: RuleCode, at: datetime) -> RuleVersion | None:
-    """The version of a rule that was in force at a moment, or None before the first took effect."""
-    effective = [version for version in versions if version.code == code and version.effective_from <= at]
-    return max(effective, key=lambda version: version.effective_from, default=None)
+def in_force(versions: Iterable[Approved], at: datetime, position: int | None = None) -> Rule | None:
+    """Of a rule's versions, the latest to take effect first, the one in force at a moment; None before the first."""
+    for version in versions:
+        if version.effective_from <= at and (position is None or version.after_position < position):
+            return version.rule
+    return None
 
 
-def period_of(period: Period, at: datetime) -> tuple[datetime, datetime]:
-    """The calendar period in Beijing that a moment falls in: its first moment, and the first after it."""
-    day = at.astimezone(BEIJING).replace(hour=0, minute=0, second=0, microsecond=0)
-    if period is Period.DAY:
-        return day, day + timedelta(days=1)
-    month = day.replace(day=1)
-    return month, (month + timedelta(days=32)).replace(day=1)
+def meet(rule: Rule, fact: ToldFact) -> Merit | None:
+    """What a version gives for a fact of its type; None where that does not meet its condition, or gives nothing.
+
+    Raises ExpressionError where the fact makes an expression fail, gives less than nothing or more than MAX_AWARD, or
+    does not name whom it must.
+    """
+    if not condition(type(fact), rule.condition).of(fact):
+        return None
+    due = amount(type(fact), rule.amount).of(fact)
+    if due == 0:
+        return None
+    if not 0 < due <= MAX_AWARD:
+        raise ExpressionError(f"gives {due} points")
+    person, household = _told(fact, rule.person_field), _told(fact, rule.household_field)
+    owner = household if rule.owner_kind is OwnerKind.HOUSEHOLD else person
+    if owner is None:
+        raise ExpressionError(f"there is no {rule.owner_kind} to whom it could be paid")
+    unit = _told(fact, rule.unit_field)
+    return Merit(
+        rule=rule,
+        due=due,
+        wallet=AccountKey(rule.ledger, rule.owner_kind, owner),
+        person_id=person,
+        household_id=household,
+        unit_id=unit,
+        community_id=_told(fact, rule.community_field),
+        cap=_cap(rule, fact, {"person": person, "household": household, "unit": unit}),
+    )
 
 
-def points_due(rule: RuleVersion, merit: Merit) -> int:
-    """What a version gives for this, were there no cap: for each fact, or for each hour in quarters."""
-    if rule.unit is Unit.FACT:
-        return rule.points
-    assert merit.minutes is not None, f"{rule.code} counts hours, which its facts do not tell"
-    return rule.points * merit.minutes // 60
+def _told(fact: ToldFact, field: str | None) -> UUID | None:
+    return getattr(fact, field) if field is not None else None
 
 
-def grant(rule: RuleVersion, due: int, used: int) -> int:
-    """How many of the points due a version gives when `used` of its cap are gone: all, a part, or none."""
-    if rule.cap_points is None:
-        return due
-    return max(0, min(due, rule.cap_points - used))
+def _cap(rule: Rule, fact: ToldFact, credited: dict[str, UUID | None]) -> tuple[CapKey, int] | None:
+    if rule.cap_points is None or rule.cap_period is None or rule.cap_scope is None:
+        return None
+    holder = credited[rule.cap_scope]
+    if holder is None:
+        raise ExpressionError(f"there is no {rule.cap_scope} for whom its cap could count")
+    period = period_of(rule.cap_period, fact.occurred_at, _told(fact, rule.campaign_field))
+    return CapKey(rule.code, rule.cap_scope.value, holder, period), rule.cap_points
+
+
+def period_of(period: Period, at: datetime, campaign: UUID | None = None) -> str:
+    """What a cap's period is called: `2026-11-23`, `2026-11`, `2026` (days of Beijing), or `campaign/<id>`."""
+    match period:
+        case Period.CAMPAIGN:
+            if campaign is None:
+                raise ExpressionError("there is no campaign in which its cap could count")
+            return f"campaign/{campaign}"
+        case Period.DAY:
+            return day_of(at).isoformat()
+        case Period.MONTH:
+            return day_of(at).isoformat()[:7]
+        case Period.YEAR:
+            return day_of(at).isoformat()[:4]

@@ -1,224 +1,129 @@
-"""The facts that earn points, as this service understands them, and the rules as it shows them."""
+"""Rules as they are shown, drafted and tried."""
 
-from datetime import datetime
-from typing import Annotated, ClassVar, Literal, Self
+from datetime import date, datetime
+from typing import Annotated, Literal, Self
 from uuid import UUID
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AwareDatetime, Field, StringConstraints
 
-from chassis.core.schema import Out, Text
-from services.points.awards.tables import RuleVersion
-from services.points.awards.terms import CapScope, Period, SubjectKind, Unit
+from chassis.core.schema import In, Out, Text
+from services.points.awards.expressions import MAX_LENGTH
+from services.points.awards.rules import MAX_AWARD
+from services.points.awards.tables import RuleApproval, RuleVersion
+from services.points.awards.terms import CapScope, Period, RuleState
 from services.points.terms import LedgerName, OwnerKind
 
-MAX_MINUTES = 366 * 24 * 60
-"""No activity lasts longer than a year."""
+RuleCode = Annotated[
+    str, StringConstraints(strict=True, max_length=60, pattern=r"^[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+$")
+]
+FieldName = Annotated[str, StringConstraints(strict=True, max_length=60, pattern="^[a-z][a-z0-9_]*$")]
+Day = Annotated[date, Field(ge=date(2000, 1, 1), le=date(2999, 12, 31))]
+CelText = Annotated[str, Text(MAX_LENGTH)]
 
 
-class ToldFact(BaseModel):
-    """What is common to all facts. Fields that its teller adds are kept, for rules to come.
+class CreditedIn(In):
+    """The fields of the fact that name whom an award is credited to. The owner's of the wallet is needed."""
 
-    A fact that `withdraws` another type takes back the fact of that type that bears its own `fact_id`.
+    person: FieldName | None = None
+    household: FieldName | None = None
+    unit: FieldName | None = None
+    community: FieldName | None = None
+
+
+class CapIn(In):
+    """At most `points` in a period, for each `scope` that awards are credited to.
+
+    Days, months and years are of Beijing, by when the facts happened. A campaign is what the field `campaign` names.
     """
 
-    model_config = ConfigDict(extra="allow", frozen=True)
-
-    type: ClassVar[str]
-    withdraws: ClassVar[str | None] = None
-    subject_kind: ClassVar[SubjectKind]
-
-    occurred_at: AwareDatetime
-
-    @property
-    def fact_id(self) -> UUID:
-        """What the teller calls this fact; told again it has the same id."""
-        raise NotImplementedError
-
-    @property
-    def subject_id(self) -> UUID:
-        """What it is about: a rule gives one standing award for it."""
-        raise NotImplementedError
-
-    @property
-    def subject_label(self) -> str | None:
-        """By what people know the subject, as far as this fact tells it."""
-        raise NotImplementedError
+    points: int = Field(strict=True, ge=1, le=MAX_AWARD)
+    period: Period
+    scope: CapScope
+    campaign: FieldName | None = None
 
 
-class OrderFact(ToldFact):
-    """What is common to the facts of an order."""
+class RuleDraft(In):
+    """规则草案: a rule's next version, or the first of a new one.
 
-    subject_kind = SubjectKind.ORDER
-
-    order_id: UUID
-    number: Annotated[str, Text(40)] | None = None
-    community: UUID | None = None
-
-    @property
-    def subject_id(self) -> UUID:
-        return self.order_id
-
-    @property
-    def subject_label(self) -> str | None:
-        return self.number
-
-
-class OrderClaimed(OrderFact):
-    """抢单: a handler took the order from the pool; `in_time` if before the unclaimed timer ran out."""
-
-    type = "orders.order_claimed.v1"
-
-    claim_id: UUID
-    handler_id: UUID
-    unit_id: UUID
-    in_time: bool
-
-    @property
-    def fact_id(self) -> UUID:
-        return self.claim_id
-
-
-class ClaimReleased(OrderFact):
-    """The handler gave the order back: that claim no longer counts."""
-
-    type = "orders.claim_released.v1"
-    withdraws = OrderClaimed.type
-
-    claim_id: UUID
-
-    @property
-    def fact_id(self) -> UUID:
-        return self.claim_id
-
-
-class OrderMet(OrderFact):
-    """见面: the handler met the resident, on site or by telephone."""
-
-    type = "orders.order_met.v1"
-
-    meeting_id: UUID
-    handler_id: UUID
-    unit_id: UUID
-    mode: Literal["on_site", "phone"]
-
-    @property
-    def fact_id(self) -> UUID:
-        return self.meeting_id
-
-
-class OrderClosed(OrderFact):
-    """办结: the order came to its end by the steps, with what the call-back found.
-
-    `real` says whether the report proved real. Without an account the reporter has no household here.
+    `condition` (true or false) and `amount` (points, a whole number) are CEL over the fields of `fact_type`.
+    Without `not_before` it takes effect as soon as it is approved.
     """
 
-    type = "orders.order_closed.v1"
+    code: RuleCode
+    name: Annotated[str, Text(100)]
+    name_zh: Annotated[str, Text(100)]
+    ledger: LedgerName
+    owner_kind: Literal["person", "household"]
+    fact_type: Annotated[str, StringConstraints(strict=True, max_length=100)]
+    condition: CelText
+    amount: CelText
+    credited: CreditedIn
+    cap: CapIn | None = None
+    not_before: AwareDatetime | None = None
 
-    closure_id: UUID
-    handler_id: UUID
-    unit_id: UUID
-    solved: bool | None
-    satisfied: Literal["satisfied", "fairly", "dissatisfied"] | None
-    real: bool
-    reporter_id: UUID | None
-    reporter_household_id: UUID | None
-
-    @property
-    def fact_id(self) -> UUID:
-        return self.closure_id
-
-
-class MeetingWithdrawn(OrderFact):
-    """The handler turned out to be the reporter: that meeting does not count."""
-
-    type = "orders.meeting_withdrawn.v1"
-    withdraws = OrderMet.type
-
-    meeting_id: UUID
-
-    @property
-    def fact_id(self) -> UUID:
-        return self.meeting_id
-
-
-class AttendanceFact(ToldFact):
-    """What is common to the facts of an attendance: that one member took part in one activity."""
-
-    subject_kind = SubjectKind.ATTENDANCE
-
-    verification_id: UUID
-    attendance_id: UUID
-    activity_id: UUID
-
-    @property
-    def fact_id(self) -> UUID:
-        return self.verification_id
-
-    @property
-    def subject_id(self) -> UUID:
-        return self.attendance_id
-
-    @property
-    def subject_label(self) -> str | None:
-        return None
+    def version(self, number: int, drafted_by: UUID, at: datetime) -> RuleVersion:
+        """The version that it drafts."""
+        cap = self.cap
+        return RuleVersion(
+            code=self.code,
+            version=number,
+            name=self.name,
+            name_zh=self.name_zh,
+            ledger=self.ledger,
+            owner_kind=OwnerKind(self.owner_kind),
+            fact_type=self.fact_type,
+            condition=self.condition,
+            amount=self.amount,
+            person_field=self.credited.person,
+            household_field=self.credited.household,
+            unit_field=self.credited.unit,
+            community_field=self.credited.community,
+            campaign_field=cap.campaign if cap else None,
+            cap_points=cap.points if cap else None,
+            cap_period=cap.period if cap else None,
+            cap_scope=cap.scope if cap else None,
+            drafted_by=drafted_by,
+            drafted_at=at,
+            not_before=self.not_before,
+        )
 
 
-class AttendanceVerified(AttendanceFact):
-    """核实: staff of another household found these minutes to be true; whole quarters of an hour.
+class SimulationIn(In):
+    """A draft and the days (Beijing) of whose facts it is tried on: without them, those of the last month."""
 
-    It happened when the member took part, however much later it was verified. A correction withdraws it and
-    tells another.
-    """
-
-    type = "events.attendance_verified.v1"
-
-    activity_title: Annotated[str, Text(200)]
-    person_id: UUID
-    household_id: UUID
-    minutes: Annotated[int, Field(ge=0, le=MAX_MINUTES, multiple_of=15)]
-
-    @property
-    def subject_label(self) -> str | None:
-        return self.activity_title
+    rule: RuleDraft
+    first_day: Day | None = None
+    last_day: Day | None = None
 
 
-class AttendanceWithdrawn(AttendanceFact):
-    """That verification no longer counts."""
+class CreditedOut(Out):
+    """The fields of the fact that name whom an award is credited to."""
 
-    type = "events.attendance_withdrawn.v1"
-    withdraws = AttendanceVerified.type
-
-
-FACTS: dict[str, type[ToldFact]] = {
-    kind.type: kind
-    for kind in (
-        OrderClaimed,
-        ClaimReleased,
-        OrderMet,
-        MeetingWithdrawn,
-        OrderClosed,
-        AttendanceVerified,
-        AttendanceWithdrawn,
-    )
-}
-"""The fact types by name: for reading a stored fact again."""
+    person: str | None
+    household: str | None
+    unit: str | None
+    community: str | None
 
 
 class CapOut(Out):
-    """At most `points` in a calendar period of Beijing time, by when the facts happened.
+    """At most `points` in a calendar period of Beijing time, by when the facts happened, or in the `campaign` that a
+    field of that name tells.
 
-    By `scope` it counts for the `owner` of the wallet, or for each `person` to whom awards are credited.
+    It counts for each person, household or unit (`scope`) to whom awards are credited.
     """
 
     points: int
     period: Period
     scope: CapScope
+    campaign: str | None
 
 
 class RuleOut(Out):
-    """One version of a rule: what it gives, into whose wallet of which ledger, and since when.
+    """One version of a rule: what it asks of which facts, what it gives, into whose wallet of which ledger, and when.
 
-    `points` are given for each `unit`: the fact, or each hour that it tells, in quarters.
+    `condition` and `amount` are CEL over the fields of `fact_type`. It is in force from `effective_from` until
+    `effective_until`, where a later one is approved. Who drafted and approved it is null for those that came with the
+    system.
     """
 
     code: str
@@ -227,18 +132,23 @@ class RuleOut(Out):
     name_zh: str
     ledger: LedgerName
     owner_kind: OwnerKind
-    points: int
-    unit: Unit
+    fact_type: str
+    condition: str
+    amount: str
+    credited: CreditedOut
     cap: CapOut | None
-    approved_at: datetime
-    effective_from: datetime
+    state: RuleState
+    drafted_by: UUID | None
+    drafted_at: datetime
+    not_before: datetime | None
+    approved_by: UUID | None
+    approved_at: datetime | None
+    effective_from: datetime | None
+    effective_until: datetime | None
 
     @classmethod
-    def of(cls, rule: RuleVersion) -> Self:
-        """The version as it is shown."""
-        cap = None
-        if rule.cap_points is not None and rule.cap_period is not None and rule.cap_scope is not None:
-            cap = CapOut(points=rule.cap_points, period=rule.cap_period, scope=rule.cap_scope)
+    def of(cls, rule: RuleVersion, approval: RuleApproval | None, until: datetime | None, at: datetime) -> Self:
+        """The version as it is shown at a moment; `until` is when the next one takes effect."""
         return cls(
             code=rule.code,
             version=rule.version,
@@ -246,9 +156,72 @@ class RuleOut(Out):
             name_zh=rule.name_zh,
             ledger=rule.ledger,
             owner_kind=rule.owner_kind,
-            points=rule.points,
-            unit=rule.unit,
-            cap=cap,
-            approved_at=rule.approved_at,
-            effective_from=rule.effective_from,
+            fact_type=rule.fact_type,
+            condition=rule.condition,
+            amount=rule.amount,
+            credited=CreditedOut(
+                person=rule.person_field,
+                household=rule.household_field,
+                unit=rule.unit_field,
+                community=rule.community_field,
+            ),
+            cap=_cap(rule),
+            state=_state(approval, until, at),
+            drafted_by=rule.drafted_by,
+            drafted_at=rule.drafted_at,
+            not_before=rule.not_before,
+            approved_by=approval.approved_by if approval else None,
+            approved_at=approval.approved_at if approval else None,
+            effective_from=approval.effective_from if approval else None,
+            effective_until=until,
         )
+
+
+def _cap(rule: RuleVersion) -> CapOut | None:
+    if rule.cap_points is None or rule.cap_period is None or rule.cap_scope is None:
+        return None
+    return CapOut(points=rule.cap_points, period=rule.cap_period, scope=rule.cap_scope, campaign=rule.campaign_field)
+
+
+def _state(approval: RuleApproval | None, until: datetime | None, at: datetime) -> RuleState:
+    if approval is None:
+        return RuleState.DRAFT
+    if approval.effective_from > at:
+        return RuleState.SCHEDULED
+    return RuleState.IN_FORCE if until is None or until > at else RuleState.ENDED
+
+
+class TotalsOut(Out):
+    """Awards for the facts of the period: how many, their points, to how many owners, and what caps kept back."""
+
+    awards: int
+    points: int
+    owners: int
+    withheld: int
+
+
+class DifferenceOut(Out):
+    """A person or household that would have got other than they got, in points."""
+
+    owner_id: UUID
+    would: int
+    did: int
+
+
+class SimulationOut(Out):
+    """What a draft would have given for the facts of a period, against what was given for them under its code.
+
+    Caps begin empty, and facts that were withdrawn do not count. `differing` owners differ, of whom `differences` has
+    those that differ most. `failures` are facts for which an expression gave no answer. `complete` is false where there
+    were more than `facts` facts, and the rest was not looked at.
+    """
+
+    first_day: date
+    last_day: date
+    facts: int
+    complete: bool
+    failures: int
+    would: TotalsOut
+    did: TotalsOut
+    differing: int
+    differences: list[DifferenceOut]

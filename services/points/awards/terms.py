@@ -3,17 +3,6 @@
 from enum import StrEnum
 
 
-class RuleCode(StrEnum):
-    """The award rules that are in use."""
-
-    ORDER_BASE = "order.base"  # handled to an end by the steps
-    ORDER_DOUBLE_YES = "order.double_yes"  # 双是
-    ORDER_CLAIM = "order.claim"  # 抢单
-    ORDER_MEET = "order.meet"  # 见面
-    REPORT_ACCEPTED = "report.accepted"  # a resident's report that proved real
-    VOLUNTEER_HOUR = "volunteer.hour"  # 志愿时长: verified hours, in quarters
-
-
 class SubjectKind(StrEnum):
     """What a fact is about. A rule gives one standing award a subject."""
 
@@ -21,22 +10,27 @@ class SubjectKind(StrEnum):
     ATTENDANCE = "attendance"  # that one member took part in one activity
 
 
-class Unit(StrEnum):
-    """What a rule's points are given for."""
-
-    FACT = "fact"  # each fact that meets the rule
-    HOUR = "hour"  # each hour that the fact tells, in quarters
-
-
 class CapScope(StrEnum):
-    """Whose awards a cap counts together."""
+    """Whose awards a cap counts together: those that are credited to the same one."""
 
-    OWNER = "owner"  # of the wallet that the rule pays into
-    PERSON = "person"  # to whom the award is credited
+    PERSON = "person"
+    HOUSEHOLD = "household"
+    UNIT = "unit"
 
 
 class Period(StrEnum):
-    """The calendar period (Asia/Shanghai) over which a cap counts."""
+    """Over what a cap counts: a calendar period (Asia/Shanghai) of when facts happened, or a campaign."""
 
     DAY = "day"
     MONTH = "month"
+    YEAR = "year"
+    CAMPAIGN = "campaign"
+
+
+class RuleState(StrEnum):
+    """How far a version of a rule has come."""
+
+    DRAFT = "draft"  # waits for a second administrator
+    SCHEDULED = "scheduled"  # approved, and not yet in force
+    IN_FORCE = "in_force"
+    ENDED = "ended"  # the next version has taken its place

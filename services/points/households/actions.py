@@ -10,6 +10,7 @@ from services.points.households.errors import DissolvedOtherwise
 from services.points.households.schemas import HouseholdChanged
 from services.points.households.tables import Household, Member
 from services.points.ledger import actions as ledger
+from services.points.ledger.core.commands import Merge
 from services.points.ledger.queries import lock_ledgers
 from services.points.ledger.terms import household_wallet
 from services.points.rewards.actions import hand_over_coupons
@@ -39,13 +40,13 @@ async def _merge(session: AsyncSession, told: HouseholdChanged, joined: UUID) ->
     into = await queries.standing_household(session, joined)
     if into == told.household_id:
         raise DissolvedOtherwise
-    await ledger.merge(
-        session,
+    merge = Merge(
         household_wallet(told.household_id),
         household_wallet(into),
         reference=f"merger/{told.household_id}/{told.version}",
         occurred_at=told.occurred_at,
     )
+    await ledger.post(session, merge)
     await hand_over_coupons(session, told.household_id, into)
 
 

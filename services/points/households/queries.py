@@ -1,8 +1,10 @@
 """What is read of households."""
 
+from collections import defaultdict
+from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import exists, select
+from sqlalchemy import exists, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.actor import Actor
@@ -58,3 +60,46 @@ async def household_of(session: AsyncSession, actor: Actor) -> UUID | None:
         return None
     household_id = await standing_household(session, actor.household_id)
     return household_id if await may_act_for(session, household_id, actor.id) else None
+
+
+async def households_of(session: AsyncSession, actors: Collection[Actor]) -> dict[Actor, UUID | None]:
+    """`household_of` for many at once."""
+    standing = await _standing(session, {actor.household_id for actor in actors if actor.household_id})
+    ids = set(standing.values())
+    known = set(await session.scalars(select(Household.id).where(Household.id.in_(ids))))
+    of_known = Member.household_id.in_(known), Member.person_id.in_({actor.id for actor in actors})
+    members = {(row[0], row[1]) for row in await session.execute(select(*_MEMBER).where(*of_known))}
+    found: dict[Actor, UUID | None] = {}
+    for actor in actors:
+        household_id = standing[actor.household_id] if actor.household_id else None
+        if household_id in known and (household_id, actor.id) not in members:
+            household_id = None
+        found[actor] = household_id
+    return found
+
+
+async def households_joined(session: AsyncSession, people: Collection[UUID]) -> defaultdict[UUID, set[UUID]]:
+    """The households that each of these people is a member of, whatever their tokens say."""
+    found: defaultdict[UUID, set[UUID]] = defaultdict(set)
+    for household_id, person_id in await session.execute(select(*_MEMBER).where(Member.person_id.in_(people))):
+        found[person_id].add(household_id)
+    return found
+
+
+_MEMBER = (Member.household_id, Member.person_id)
+_STANDING = text(
+    "WITH RECURSIVE chain (origin, id) AS ("
+    " SELECT id, id FROM household WHERE id = ANY(:ids) AND dissolved_into IS NOT NULL"
+    " UNION SELECT chain.origin, household.dissolved_into FROM chain JOIN household USING (id)"
+    "  WHERE household.dissolved_into IS NOT NULL)"
+    " SELECT origin, id FROM chain"
+    " WHERE NOT EXISTS (SELECT FROM household WHERE household.id = chain.id AND dissolved_into IS NOT NULL)"
+)
+
+
+async def _standing(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """`standing_household` for many at once."""
+    if not household_ids:
+        return {}
+    rows = await session.execute(_STANDING, {"ids": list(household_ids)})
+    return {household_id: household_id for household_id in household_ids} | {row.origin: row.id for row in rows}

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey
+from sqlalchemy import ForeignKey, Index
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.points.tables import Base
@@ -22,6 +22,7 @@ class Member(Base):
     """A member of a household. While two households change, a person may stand in both for a moment."""
 
     __tablename__ = "member"
+    __table_args__ = (Index(None, "person_id"),)
 
     household_id: Mapped[UUID] = mapped_column(ForeignKey("household.id"), primary_key=True)
     person_id: Mapped[UUID] = mapped_column(primary_key=True)

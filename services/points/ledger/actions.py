@@ -1,122 +1,113 @@
-"""Posting to a ledger: within the caller's transaction, so that a posting and its cause commit together.
+"""Posting to the ledgers: commands, and the use cases that belong with a posting, many at once in one transaction."""
 
-Whatever is posted to an account that was merged into another goes to that other one.
-"""
-
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
+from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
-from chassis.core.ids import new_id
-from services.points.ledger import queries, rules
-from services.points.ledger.rules import Posting
-from services.points.ledger.tables import Account, Ledger, Transfer
-from services.points.ledger.terms import AccountKey, TransferCode
+from chassis.core.errors import DomainError
+from services.points.ledger import rows
+from services.points.ledger.core.book import Book
+from services.points.ledger.core.commands import Command, Linked
+from services.points.ledger.core.state import Result
+from services.points.ledger.loading import load
+from services.points.ledger.needs import Needs, ledgers_of, needs_of
+from services.points.ledger.queries import lock_ledgers
+from services.points.terms import LedgerName
+
+Request = TypeVar("Request")
+Answer = TypeVar("Answer")
+Request_contra = TypeVar("Request_contra", contravariant=True)
+Answer_co = TypeVar("Answer_co", covariant=True)
 
 
-async def post(session: AsyncSession, posting: Posting) -> Transfer:
-    """Move points, opening the accounts where they are new.
+class Deed(Protocol[Request_contra, Answer_co]):
+    """A use case that belongs with a posting, for many requests at once. One instance serves one batch.
 
-    Raises InsufficientPoints where the debit account would fall below its floor. A reference that was used
-    before violates `uq_transfer_reference`.
+    `ledgers` are those that it posts to, locked while it runs.
     """
-    ledger = (await queries.lock_ledgers(session, [posting.debit.ledger]))[posting.debit.ledger]
-    debit, credit = await _open_accounts(session, posting.debit, posting.credit)
-    rules.check_floor(debit, posting.amount)
-    rule_code, rule_version = posting.rule or (None, None)
-    transfer = Transfer(
-        debit_account_id=debit.id,
-        credit_account_id=credit.id,
-        amount=posting.amount,
-        code=posting.code,
-        reference=posting.reference,
-        occurred_at=posting.occurred_at,
-        rule_code=rule_code,
-        rule_version=rule_version,
-        reverses_id=None,
-    )
-    await _write(session, ledger, transfer, debit, credit)
-    return transfer
+
+    @property
+    def ledgers(self) -> Collection[LedgerName]: ...
+
+    async def prepare(self, session: AsyncSession, at: datetime, requests: Sequence[Request_contra], /) -> Needs:
+        """Read what the requests need beyond the ledger, in sets, and say what of the ledger they may touch."""
+        ...
+
+    def decide(self, book: Book, request: Request_contra, /) -> Answer_co:
+        """Carry out one request, in memory; raise a DomainError to refuse it.
+
+        What it did to the book is undone then; its own state it changes only after the last thing that may raise.
+        """
+        ...
+
+    async def write(self, session: AsyncSession, /) -> None:
+        """Write what was decided, in sets. The ledger's rows are written already."""
+        ...
 
 
-async def reverse(
-    session: AsyncSession, transfer: Transfer, amount: int, *, reference: str, occurred_at: datetime
-) -> Transfer:
-    """Take `amount` points of a transfer back, by a new transfer that points at it.
+class Posting:
+    """Commands by themselves: each, or each linked group of them, is answered with its results."""
 
-    The balance may fall below the floor: what was spent already is owed. Raises ReversalExceedsTransfer.
+    def __init__(self, ledgers: Collection[LedgerName] = tuple(LedgerName)) -> None:
+        self.ledgers = ledgers
+
+    async def prepare(self, session: AsyncSession, at: datetime, requests: Sequence[Command | Linked], /) -> Needs:
+        """What the commands name."""
+        return needs_of(requests)
+
+    def decide(self, book: Book, request: Command | Linked, /) -> tuple[Result, ...]:
+        """Apply a command, or all of a group. Raises what the core refuses."""
+        commands = request.commands if isinstance(request, Linked) else (request,)
+        return tuple([book.apply(command) for command in commands])
+
+    async def write(self, session: AsyncSession, /) -> None:
+        """There is nothing beside the ledger."""
+
+
+async def carry_out_all(
+    session: AsyncSession, parts: Iterable[tuple[Deed[Any, Any], Sequence[Any]]]
+) -> list[list[Any | DomainError]]:
+    """Carry out several deeds' requests in the caller's transaction: one lock, one load, one writing of rows.
+
+    For each deed, an answer or a refusal for each of its requests; a refused one changes nothing and does not touch
+    its neighbours. Raises DBAPIError where the database fails: then nothing of it may be committed.
     """
-    ledger = (await queries.lock_ledgers(session, [transfer.ledger]))[transfer.ledger]
-    rules.check_reversal(transfer, await queries.amount_reversed(session, transfer.id), amount)
-    debit, credit = await queries.posting_accounts(session, [transfer.credit_account_id, transfer.debit_account_id])
-    reversal = Transfer(
-        debit_account_id=debit.id,
-        credit_account_id=credit.id,
-        amount=amount,
-        code=TransferCode.REVERSAL,
-        reference=reference,
-        occurred_at=occurred_at,
-        rule_code=transfer.rule_code,
-        rule_version=transfer.rule_version,
-        reverses_id=transfer.id,
-    )
-    await _write(session, ledger, reversal, debit, credit)
-    return reversal
+    parts = list(parts)
+    ledgers = await lock_ledgers(session, {name for deed, _ in parts for name in deed.ledgers})
+    at, needs = clock.now(), Needs()
+    for deed, requests in parts:
+        needs.add(await deed.prepare(session, at, requests))
+    book = Book(await load(session, at, ledgers, needs))
+    answers = [[_decide(book, deed, request) for request in requests] for deed, requests in parts]
+    await rows.write(session, book.changes)
+    for deed, _ in parts:
+        await deed.write(session)
+    return answers
 
 
-async def merge(
-    session: AsyncSession, old: AccountKey, new: AccountKey, *, reference: str, occurred_at: datetime
-) -> Transfer | None:
-    """Move all there is on one account to another, a debt too, and let the other take its place for ever.
-
-    What was merged into the old account before follows it. There is no transfer where nothing was on it. Neither
-    may have been merged into the other before.
-    """
-    ledger = (await queries.lock_ledgers(session, [old.ledger]))[old.ledger]
-    source, target = await _open_accounts(session, old, new)
-    assert source.id == old.id != target.id, "an account is merged once, and into another"
-    transfer = _merger(source, target, reference, occurred_at) if source.balance else None
-    if transfer:
-        debit, credit = (source, target) if transfer.debit_account_id == source.id else (target, source)
-        await _write(session, ledger, transfer, debit, credit)
-    source.merged_into_id = target.id
-    followers = update(Account).where(Account.merged_into_id == source.id).values(merged_into_id=target.id)
-    await session.execute(followers)
-    await session.flush()
-    return transfer
+async def carry_out(
+    session: AsyncSession, deed: Deed[Request, Answer], requests: Sequence[Request]
+) -> list[Answer | DomainError]:
+    """The same for one deed."""
+    [answers] = await carry_out_all(session, [(deed, requests)])
+    return answers
 
 
-def _merger(source: Account, target: Account, reference: str, occurred_at: datetime) -> Transfer:
-    debit, credit = (source, target) if source.balance > 0 else (target, source)
-    return Transfer(
-        debit_account_id=debit.id,
-        credit_account_id=credit.id,
-        amount=abs(source.balance),
-        code=TransferCode.MERGER,
-        reference=reference,
-        occurred_at=occurred_at,
-        rule_code=None,
-        rule_version=None,
-        reverses_id=None,
-    )
+async def post(session: AsyncSession, command: Command) -> Result:
+    """Carry out one command in the caller's transaction, or raise the DomainError that refuses it."""
+    [answer] = await carry_out(session, Posting(ledgers_of(command)), [command])
+    if isinstance(answer, DomainError):
+        raise answer
+    [result] = answer
+    return result
 
 
-async def _open_accounts(session: AsyncSession, *keys: AccountKey) -> list[Account]:
-    known = await queries.accounts_by_id(session, [key.id for key in keys])
-    session.add_all([Account.open(key, clock.now()) for key in keys if key.id not in known])
-    await session.flush()
-    return await queries.posting_accounts(session, [key.id for key in keys])
-
-
-async def _write(session: AsyncSession, ledger: Ledger, transfer: Transfer, debit: Account, credit: Account) -> None:
-    ledger.last_sequence += 1
-    transfer.id = new_id()
-    transfer.ledger = ledger.name
-    transfer.sequence = ledger.last_sequence
-    transfer.posted_at = clock.now()
-    session.add(transfer)
-    await session.flush()  # without relationships the unit of work cannot tell that entries come after their transfer
-    session.add_all(rules.entries(transfer, debit, credit))
-    await session.flush()
+def _decide(book: Book, deed: Deed[Any, Answer], request: Any) -> Answer | DomainError:
+    try:
+        with book.together():
+            return deed.decide(book, request)
+    except DomainError as refusal:
+        return refusal

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 from uuid import UUID, uuid5
 
 from services.points.terms import LedgerName, OwnerKind
@@ -17,6 +18,8 @@ class Purpose(StrEnum):
     ISSUANCE = "issuance"  # minus what the system has issued
     COUPON_LIABILITY = "coupon_liability"  # what open coupons stand for
     MERCHANT_PAYABLE = "merchant_payable"  # what a merchant is owed for used coupons
+    SETTLED = "settled"  # what merchants were paid
+    EXPIRED = "expired"  # what nobody spent in time
 
 
 class TransferCode(StrEnum):
@@ -27,6 +30,19 @@ class TransferCode(StrEnum):
     REDEMPTION = "redemption"  # a wallet pays for a coupon
     USE = "use"  # a merchant took a coupon
     MERGER = "merger"  # a household joined another, and its points with it
+    EXPIRY = "expiry"  # a lot was not spent in time
+    ACTIVITY = "activity"  # a place in a premium activity
+    SETTLEMENT = "settlement"  # a merchant was paid
+    ADJUSTMENT = "adjustment"  # by hand, with a reason
+
+
+class HoldState(StrEnum):
+    """What became of a hold."""
+
+    OPEN = "open"
+    POSTED = "posted"
+    VOIDED = "voided"
+    LAPSED = "lapsed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +57,22 @@ class AccountKey:
     @property
     def id(self) -> UUID:
         """The account's id, the same in every installation."""
-        return uuid5(_ACCOUNTS, f"{self.ledger}/{self.owner_kind}/{self.owner_id}/{self.purpose}")
+        return _id_of(self)
 
     @property
     def floor(self) -> int | None:
         """The least that spending may leave available; none for the system, which issues what is awarded."""
         return 0 if self.purpose is Purpose.WALLET else None
+
+    @property
+    def keeps_lots(self) -> bool:
+        """Whether its points expire, and so are kept in lots: civic wallets. Staff points cannot be spent at all."""
+        return self.purpose is Purpose.WALLET and self.ledger is LedgerName.CIVIC
+
+
+@lru_cache(maxsize=2**14)
+def _id_of(key: AccountKey) -> UUID:
+    return uuid5(_ACCOUNTS, f"{key.ledger}/{key.owner_kind}/{key.owner_id}/{key.purpose}")
 
 
 def household_wallet(household_id: UUID) -> AccountKey:
@@ -62,6 +88,11 @@ def coupon_liability() -> AccountKey:
 def merchant_payable(merchant_id: UUID) -> AccountKey:
     """What a merchant has earned by used coupons and was not paid yet, in points."""
     return AccountKey(LedgerName.CIVIC, OwnerKind.MERCHANT, merchant_id, Purpose.MERCHANT_PAYABLE)
+
+
+def expired(ledger: LedgerName) -> AccountKey:
+    """The account that all points go to which were not spent in time."""
+    return AccountKey(ledger, OwnerKind.SYSTEM, _SYSTEM, Purpose.EXPIRED)
 
 
 def issuance(ledger: LedgerName) -> AccountKey:

@@ -35,7 +35,7 @@ router = Router(prefix=envelope.PATH, tags=["merchants"])
 OPEN_PATHS = frozenset({f"{envelope.PATH}/platform-keys"})
 
 
-def _caller(request: Request) -> Caller:
+async def _caller(request: Request) -> Caller:
     """The merchant that signed the request, as the door found. Raises SignError where none did."""
     caller: Caller | None = request.scope.get(CALLER)
     if caller is None:

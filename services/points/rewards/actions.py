@@ -1,6 +1,8 @@
-"""Redeeming rewards and using coupons. Whoever posts locks the civic ledger first, then rewards and coupons."""
+"""Rewards, and using their coupons. Whoever posts locks the civic ledger first, then rewards and coupons.
 
-import secrets
+How they are redeemed stands in `redemption`.
+"""
+
 from collections.abc import Collection
 from datetime import datetime
 from uuid import UUID
@@ -10,49 +12,17 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
-from chassis.core.actor import Actor
 from chassis.core.crypto import Vault
-from services.points.households.queries import household_of
 from services.points.ledger import actions as ledger
+from services.points.ledger.core.commands import Transfer
 from services.points.ledger.queries import lock_ledgers
-from services.points.ledger.rules import Posting
-from services.points.ledger.tables import Transfer
-from services.points.ledger.terms import TransferCode, coupon_liability, household_wallet, merchant_payable
+from services.points.ledger.terms import TransferCode, coupon_liability, merchant_payable
 from services.points.rewards import queries, rules
-from services.points.rewards.errors import CouponCodeStale, CouponCodeWrong, CouponNotFound, NotOfHousehold
+from services.points.rewards.errors import CouponCodeStale, CouponCodeWrong, CouponNotFound
 from services.points.rewards.rules import Verdict
 from services.points.rewards.tables import Coupon, CouponEvent, Reward, RewardMerchant
 from services.points.rewards.terms import CouponEventKind, CouponState, RewardKind, WrongCodeSubject
 from services.points.terms import LedgerName
-
-
-async def redeem(session: AsyncSession, vault: Vault, actor: Actor, reward_id: UUID) -> Coupon:
-    """兑换: one coupon of a reward for the points of the actor's household, or nothing at all.
-
-    Raises RewardNotFound, NotOfHousehold, RewardNotOffered, HouseholdLimitReached, OutOfStock, InsufficientPoints.
-    """
-    await lock_ledgers(session, [LedgerName.CIVIC])
-    at = clock.now()
-    household_id = await household_of(session, actor)
-    reward = await queries.lock_reward(session, reward_id)
-    if household_id is None:
-        raise NotOfHousehold
-    rules.check_redeemable(reward, await queries.redeemed(session, reward_id, household_id), at)
-    coupon = await _issue(session, vault, reward, household_id, actor.id, at)
-    transfer = await ledger.post(
-        session,
-        Posting(
-            debit=household_wallet(household_id),
-            credit=coupon_liability(),
-            amount=coupon.cost,
-            code=TransferCode.REDEMPTION,
-            reference=f"coupon/{coupon.id}/issue",
-            occurred_at=at,
-        ),
-    )
-    session.add(_event(coupon, 1, CouponEventKind.ISSUED, transfer, at))
-    await session.flush()
-    return coupon
 
 
 async def record_reward(
@@ -155,9 +125,9 @@ async def use_coupon(
     rules.check_usable(coupon, at)
     number = len(await queries.events_of(session, coupon.id)) + 1
     use_no = rules.use_no(coupon, number)
-    transfer = await ledger.post(
+    posted = await ledger.post(
         session,
-        Posting(
+        Transfer(
             debit=coupon_liability(),
             credit=merchant_payable(merchant_id),
             amount=coupon.cost,
@@ -169,7 +139,8 @@ async def use_coupon(
     coupon.state = CouponState.USED
     coupon.used_at, coupon.used_by, coupon.mchid, coupon.store_id = at, merchant_id, mchid, store_id
     coupon.use_time, coupon.use_no = use_time, use_no
-    event = _event(coupon, number, CouponEventKind.USED, transfer, at)
+    assert posted.transfer is not None, "a transfer was asked for"
+    event = CouponEvent.of(coupon, number, CouponEventKind.USED, posted.transfer.id, at)
     event.merchant_id, event.mchid, event.store_id = merchant_id, mchid, store_id
     event.use_time, event.out_trade_no, event.use_no = use_time, out_trade_no, use_no
     session.add(event)
@@ -193,51 +164,3 @@ async def hand_over_coupons(session: AsyncSession, household_id: UUID, into: UUI
 async def sweep(session: AsyncSession, at: datetime) -> None:
     """Forget the counts of wrong codes that no decision after `at` can need."""
     await queries.delete_wrong_codes(session, of_hours_until=at - rules.HOUR)
-
-
-async def _issue(
-    session: AsyncSession, vault: Vault, reward: Reward, household_id: UUID, person_id: UUID, at: datetime
-) -> Coupon:
-    coupon_id = rules.random_id()
-    while await queries.is_taken(session, coupon_id):
-        coupon_id = rules.random_id()
-    reward.stock -= 1
-    coupon = Coupon(
-        id=coupon_id,
-        reward_id=reward.id,
-        reward=reward,
-        household_id=household_id,
-        person_id=person_id,
-        cost=reward.cost,
-        face_fen=reward.face_fen,
-        payable_fen=reward.payable_fen,
-        secret_sealed=vault.seal(secrets.token_bytes(rules.SECRET_BYTES).hex(), queries.secret_context(coupon_id)),
-        state=CouponState.EFFECTIVE,
-        issued_at=at,
-        expires_at=rules.expiry(reward, at),
-        used_at=None,
-        used_by=None,
-        mchid=None,
-        store_id=None,
-        use_time=None,
-        use_no=None,
-    )
-    session.add(coupon)
-    await session.flush()
-    return coupon
-
-
-def _event(coupon: Coupon, number: int, kind: CouponEventKind, transfer: Transfer, at: datetime) -> CouponEvent:
-    return CouponEvent(
-        coupon_id=coupon.id,
-        number=number,
-        kind=kind,
-        at=at,
-        transfer_id=transfer.id,
-        merchant_id=None,
-        mchid=None,
-        store_id=None,
-        use_time=None,
-        out_trade_no=None,
-        use_no=None,
-    )

@@ -109,28 +109,37 @@ def secret_context(coupon_id: str) -> str:
     return f"coupon.secret:{coupon_id}"
 
 
-async def lock_reward(session: AsyncSession, reward_id: UUID) -> Reward:
-    """A reward, locked until the transaction ends. Lock the ledger first. Raises RewardNotFound."""
-    statement = select(Reward).where(Reward.id == reward_id).with_for_update()
-    reward = await session.scalar(statement.execution_options(populate_existing=True))
-    if reward is None:
-        raise RewardNotFound
-    return reward
+async def lock_rewards(session: AsyncSession, reward_ids: Collection[UUID]) -> dict[UUID, Reward]:
+    """Those of the rewards that there are, locked in the order of their ids until the transaction ends.
+
+    Lock the ledger first.
+    """
+    statement = select(Reward).where(Reward.id.in_(reward_ids)).order_by(Reward.id).with_for_update()
+    rewards = await session.scalars(statement.execution_options(populate_existing=True))
+    return {reward.id: reward for reward in rewards}
 
 
-async def redeemed(session: AsyncSession, reward_id: UUID, household_id: UUID) -> int:
-    """How many coupons of this reward the household has had, without those it was refunded."""
-    statement = select(func.count()).where(
-        Coupon.household_id == household_id,
-        Coupon.reward_id == reward_id,
-        Coupon.state != CouponState.REFUNDED,
+async def redeemed(
+    session: AsyncSession, reward_ids: Collection[UUID], household_ids: Collection[UUID]
+) -> dict[tuple[UUID, UUID], int]:
+    """How many coupons of a reward a household has had, by (reward, household), without those it was refunded."""
+    if not reward_ids or not household_ids:
+        return {}
+    statement = (
+        select(Coupon.reward_id, Coupon.household_id, func.count().label("number"))
+        .where(
+            Coupon.household_id.in_(household_ids),
+            Coupon.reward_id.in_(reward_ids),
+            Coupon.state != CouponState.REFUNDED,
+        )
+        .group_by(Coupon.reward_id, Coupon.household_id)
     )
-    return (await session.scalars(statement)).one()
+    return {(row.reward_id, row.household_id): row.number for row in await session.execute(statement)}
 
 
-async def is_taken(session: AsyncSession, coupon_id: str) -> bool:
-    """Whether a coupon has this id. Under the ledger's lock nobody else can take it meanwhile."""
-    return bool(await session.scalar(select(exists().where(Coupon.id == coupon_id))))
+async def taken_ids(session: AsyncSession, coupon_ids: Collection[str]) -> set[str]:
+    """Those of the numbers that are a coupon's."""
+    return set(await session.scalars(select(Coupon.id).where(Coupon.id.in_(coupon_ids))))
 
 
 async def lock_coupon(session: AsyncSession, coupon_id: str) -> Coupon:

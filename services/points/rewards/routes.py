@@ -4,16 +4,17 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Path, Query
+from starlette.responses import Response
 
 from chassis.core.paging import InvalidCursor
 from chassis.core.schema import Page
 from chassis.web.deps import CursorsDep, SessionDep, VaultDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
-from services.points.deps import CivicTurn, require_key
+from services.points.deps import WriterDep, require_key
 from services.points.ledger.errors import InsufficientPoints
 from services.points.permissions import MayRedeem, SignedIn
-from services.points.rewards import actions, queries
+from services.points.rewards import queries
 from services.points.rewards.errors import (
     CouponNotFound,
     HouseholdLimitReached,
@@ -22,6 +23,7 @@ from services.points.rewards.errors import (
     RewardNotFound,
     RewardNotOffered,
 )
+from services.points.rewards.redemption import Redeem, Redemption
 from services.points.rewards.schemas import CouponDetail, CouponFilters, CouponOut, Nothing, RewardOut, RewardPaging
 
 rewards = Router(prefix="/api/points/rewards", tags=["rewards"])
@@ -47,24 +49,21 @@ async def show_reward(reward_id: UUID, session: SessionDep) -> RewardOut:
 @rewards.post(
     "/{reward_id}/redeem",
     status_code=201,
+    response_model=CouponDetail,
     dependencies=[Depends(require_key)],
     responses=problems(
         RewardNotFound, NotOfHousehold, RewardNotOffered, HouseholdLimitReached, OutOfStock, InsufficientPoints
     ),
 )
 async def redeem_reward(
-    reward_id: UUID,
-    actor: MayRedeem,
-    turn: CivicTurn,
-    session: SessionDep,
-    vault: VaultDep,
-    body: Nothing | None = None,
-) -> CouponDetail:
+    reward_id: UUID, actor: MayRedeem, writer: WriterDep, vault: VaultDep, body: Nothing | None = None
+) -> Response:
     """兑换: points of one's household for a coupon, in one step. A refusal changes neither points nor stock.
 
     An `Idempotency-Key` is required: the same key again gives the same coupon, with the code that was answered first.
     """
-    return queries.shown_to_household(vault, await actions.redeem(session, vault, actor, reward_id))
+    wanted = Redemption(vault, actor, reward_id)
+    return await writer.answer(Redeem, wanted, lambda coupon: queries.shown_to_household(vault, coupon), status=201)
 
 
 @coupons.get("", responses=problems(InvalidCursor))

@@ -132,6 +132,23 @@ class CouponEvent(Base):
     out_trade_no: Mapped[str | None]
     use_no: Mapped[str | None]
 
+    @classmethod
+    def of(cls, coupon: Coupon, number: int, kind: CouponEventKind, transfer_id: UUID, at: datetime) -> "CouponEvent":
+        """What happened to a coupon; of a use, whoever uses it says the rest."""
+        return cls(
+            coupon_id=coupon.id,
+            number=number,
+            kind=kind,
+            at=at,
+            transfer_id=transfer_id,
+            merchant_id=None,
+            mchid=None,
+            store_id=None,
+            use_time=None,
+            out_trade_no=None,
+            use_no=None,
+        )
+
 
 class WrongCodeCount(Base):
     """How many wrong codes one merchant sent, or were tried at one coupon, within one clock hour.

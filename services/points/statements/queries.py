@@ -1,53 +1,74 @@
-"""Accounts and their entries as their owners see them."""
+"""Accounts and their entries as their owners see them, now and at any moment before."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import func, select
+from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.orm import aliased
 
 from chassis.core import clock
 from chassis.core.actor import Actor
-from services.points.awards.queries import subject_labels
+from services.points.awards.facts import FACTS
 from services.points.awards.tables import Award, Fact
-from services.points.awards.terms import SubjectKind
 from services.points.households.queries import household_of
 from services.points.ledger.queries import accounts_by_id
-from services.points.ledger.tables import Account, Entry, Transfer
-from services.points.rewards.queries import coupons_of_transfers
-from services.points.rewards.terms import CouponRef
+from services.points.ledger.tables import Account, Hold, Lot, Transfer
+from services.points.ledger.terms import AccountKey, HoldState, TransferCode
 from services.points.statements import rules
 from services.points.statements.errors import AccountNotFound
 from services.points.terms import LedgerName
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """A line of a statement: an entry, its transfer, and what the points were for."""
+class Standing:
+    """An account as it was at a moment. `overdue` is what of it had expired and was not swept yet."""
 
-    entry: Entry
-    transfer: Transfer
-    subject: "Subject | None"
-    coupon: CouponRef | None
-    withheld: int
+    account: Account
+    balance: int
+    held: int
+    overdue: int
+    version: int
+
+    @property
+    def debt(self) -> int:
+        """What it owed."""
+        return rules.debt_of(_key(self.account).keeps_lots, self.balance, self.held)
+
+    @property
+    def available(self) -> int:
+        """What could be spent."""
+        return self.balance - self.held - self.overdue
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """What points were awarded for: an order and its number, or an activity (not the attendance) and its title."""
+class Range:
+    """Which of a ledger's numbers: from `first` to before `end`."""
 
-    kind: SubjectKind
-    id: UUID
-    label: str | None
+    first: int
+    end: int
 
 
-async def own_accounts(session: AsyncSession, actor: Actor, ledger: LedgerName | None) -> list[Account]:
+@dataclass(frozen=True, slots=True)
+class Which:
+    """Which entries of an account are looked for; none of the conditions is all."""
+
+    code: TransferCode | None = None
+    reference: str | None = None
+    fact: UUID | None = None
+
+
+EVERYTHING = Range(0, 2**62)
+
+
+async def own_accounts(session: AsyncSession, actor: Actor, ledger: LedgerName | None) -> list[Standing]:
     """The actor's accounts, of one ledger or both. One that was never posted to is shown, not written."""
     actor = await _as_of_now(session, actor)
     keys = [key for key in rules.own_wallets(actor) if ledger in (None, key.ledger)]
     opened = await accounts_by_id(session, [key.id for key in keys])
-    return [opened.get(key.id) or Account.open(key, clock.now()) for key in keys]
+    return [await standing(session, opened.get(key.id) or Account.open(key, clock.now())) for key in keys]
 
 
 async def readable_account(session: AsyncSession, actor: Actor, account_id: UUID) -> Account:
@@ -67,34 +88,147 @@ async def _as_of_now(session: AsyncSession, actor: Actor) -> Actor:
     return replace(actor, household_id=await household_of(session, actor))
 
 
-async def lines(session: AsyncSession, account_id: UUID, before_version: int | None, limit: int) -> Sequence[Line]:
-    """An account's entries before a version of it, newest first. A reversal is for what its original was for."""
-    query = (
-        select(Entry, Transfer, Award, Fact.subject_label, Fact.data["activity_id"].astext)
-        .join(Transfer, Transfer.id == Entry.transfer_id)
-        .outerjoin(Award, Award.transfer_id == func.coalesce(Transfer.reverses_id, Transfer.id))
-        .outerjoin(Fact, Fact.position == Award.fact_position)
-        .where(Entry.account_id == account_id)
-        .order_by(Entry.version.desc())
-        .limit(limit)
-    )
-    if before_version is not None:
-        query = query.where(Entry.version < before_version)
-    rows = (await session.execute(query)).all()
-    originals = {transfer.id: transfer.reverses_id or transfer.id for _, transfer, *_ in rows}
-    coupons = await coupons_of_transfers(session, set(originals.values()))
-    labels = await subject_labels(session, {award.subject_id for _, _, award, label, _ in rows if award and not label})
-    return [
-        Line(
-            entry,
-            transfer,
-            _subject(award, label or labels.get(award.subject_id), activity_id) if award else None,
-            coupons.get(originals[transfer.id]),
-            award.points_due - award.points if award else 0,
+async def standing(session: AsyncSession, account: Account) -> Standing:
+    """An account as it is now."""
+    overdue = await _overdue(session, account, clock.now())
+    return Standing(account, account.balance, account.held, overdue, account.version)
+
+
+async def standing_at(session: AsyncSession, account: Account, at: datetime) -> Standing:
+    """An account as it was at a moment: its last entry by then is looked up, nothing is added up but its holds."""
+    end = await number_at(session, account.ledger, at, after=True)
+    found = (await session.scalars(sides(account.id, Range(0, end), (), 1))).first()
+    balance, version = (0, 0) if found is None else _after(found, account.id)
+    held = await session.scalar(
+        select(func.coalesce(func.sum(Hold.amount), 0)).where(
+            Hold.debit_account_id == account.id,
+            Hold.held_at <= at,
+            or_(Hold.state == HoldState.OPEN, Hold.closed_at > at),
         )
-        for entry, transfer, award, label, activity_id in rows
+    )
+    overdue = await _overdue(session, account, at) + await _swept_later(session, account, at, end)
+    return Standing(account, balance, int(held or 0), overdue, version)
+
+
+async def _overdue(session: AsyncSession, account: Account, at: datetime) -> int:
+    """What of an account's lots is free, and due by `at`."""
+    if not _key(account).keeps_lots:
+        return 0
+    due = select(func.sum(Lot.free)).where(Lot.account_id == account.id, Lot.live, Lot.expires_at <= at)
+    return int(await session.scalar(due) or 0)
+
+
+async def _swept_later(session: AsyncSession, account: Account, at: datetime, end: int) -> int:
+    """What was due by `at` and free, and went to the expired account after that.
+
+    What came back after its time and expired at once was not free: its reference says so by a third part.
+    """
+    if not _key(account).keeps_lots:
+        return 0
+    swept = select(func.sum(Transfer.amount)).where(
+        Transfer.debit_account_id == account.id,
+        Transfer.code == TransferCode.EXPIRY,
+        Transfer.sequence >= end,
+        Transfer.occurred_at <= at,
+        func.split_part(Transfer.reference, "/", 3) == "",
+    )
+    return int(await session.scalar(swept) or 0)
+
+
+async def expiring(session: AsyncSession, account: Account) -> Sequence[tuple[datetime, int, int]]:
+    """When the account's points expire: (moment, free, held), the first first. What is due already is among them."""
+    rows = await session.execute(
+        select(Lot.expires_at, func.sum(Lot.free), func.sum(Lot.held))
+        .where(Lot.account_id == account.id, Lot.live)
+        .group_by(Lot.expires_at)
+        .order_by(Lot.expires_at)
+    )
+    return [(moment, int(free), int(held)) for moment, free, held in rows]
+
+
+async def number_at(session: AsyncSession, ledger: LedgerName, moment: datetime, *, after: bool) -> int:
+    """The first number of a ledger that was posted at a moment or later (`after`: later than it); past all, if none.
+
+    Numbers follow the time of posting, so this makes every question about time one about numbers.
+    """
+    posted_at = Transfer.posted_at > moment if after else Transfer.posted_at >= moment
+    first = select(Transfer.sequence).where(Transfer.ledger == ledger, posted_at)
+    found = await session.scalar(first.order_by(Transfer.posted_at, Transfer.sequence).limit(1))
+    return EVERYTHING.end if found is None else int(found)
+
+
+async def numbers_between(
+    session: AsyncSession, ledger: LedgerName, from_: datetime | None, to: datetime | None
+) -> Range:
+    """The numbers of what was posted from a moment on and before another."""
+    first = await number_at(session, ledger, from_, after=False) if from_ else EVERYTHING.first
+    end = await number_at(session, ledger, to, after=False) if to else EVERYTHING.end
+    return Range(first, end)
+
+
+async def entries(
+    session: AsyncSession, account_id: UUID, which: Which, numbers: Range, limit: int, *, oldest_first: bool = False
+) -> Sequence[Transfer]:
+    """The transfers from and to an account that are looked for, the last posted first, or the first."""
+    wanted = await conditions(session, which)
+    return (await session.scalars(sides(account_id, numbers, wanted, limit, oldest_first=oldest_first))).all()
+
+
+async def conditions(session: AsyncSession, which: Which) -> list[ColumnElement[bool]]:
+    """What a transfer must be like to be looked for."""
+    found: list[ColumnElement[bool]] = []
+    if which.code is not None:
+        found.append(Transfer.code == which.code)
+    if which.reference is not None:
+        found.append(Transfer.reference == which.reference)
+    if which.fact is not None:
+        earned = await transfers_of_fact(session, which.fact)
+        found.append(or_(Transfer.id.in_(earned), Transfer.reverses_id.in_(earned)))
+    return found
+
+
+def sides(
+    account_id: UUID,
+    numbers: Range,
+    further: Collection[ColumnElement[bool]],
+    limit: int,
+    *,
+    oldest_first: bool = False,
+) -> Select[Transfer]:
+    """The last (or first) transfers from an account and those to it, each by its index, merged."""
+    found = [
+        page([side == account_id, *further], numbers, limit, oldest_first=oldest_first).subquery().select()
+        for side in (Transfer.debit_account_id, Transfer.credit_account_id)
     ]
+    both = aliased(Transfer, union_all(*found).subquery())
+    return select(both).order_by(both.sequence if oldest_first else both.sequence.desc()).limit(limit)
 
 
-def _subject(award: Award, label: str | None, activity_id: str | None) -> Subject:
-    return Subject(award.subject_kind, UUID(activity_id) if activity_id else award.subject_id, label)
+def page(
+    where: Collection[ColumnElement[bool]], numbers: Range, limit: int, *, oldest_first: bool = False
+) -> Select[Transfer]:
+    """The last (or first) transfers of a range of numbers."""
+    of_range = (Transfer.sequence >= numbers.first, Transfer.sequence < numbers.end)
+    order = Transfer.sequence if oldest_first else Transfer.sequence.desc()
+    return select(Transfer).where(*where, *of_range).order_by(order).limit(limit)
+
+
+async def transfers_of_fact(session: AsyncSession, fact_id: UUID) -> Sequence[UUID]:
+    """The transfers by which a fact was awarded, by the id that its teller calls it by."""
+    awarded = (
+        select(Award.transfer_id)
+        .join(Fact, Fact.position == Award.fact_position)
+        .where(Fact.type.in_(list(FACTS)), Fact.fact_id == fact_id, Award.transfer_id.is_not(None))
+    )
+    return [id_ for id_ in await session.scalars(awarded) if id_ is not None]
+
+
+def _after(transfer: Transfer, account_id: UUID) -> tuple[int, int]:
+    """An account's balance and version after a transfer of its own."""
+    if transfer.debit_account_id == account_id:
+        return transfer.debit_balance, transfer.debit_version
+    return transfer.credit_balance, transfer.credit_version
+
+
+def _key(account: Account) -> AccountKey:
+    return AccountKey(account.ledger, account.owner_kind, account.owner_id, account.purpose)

@@ -1,36 +1,43 @@
 """Accounts and statements over HTTP."""
 
-from typing import Annotated, Literal
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any
 from uuid import UUID
 
 from fastapi import Query
-from pydantic import Field
+from starlette.responses import Response, StreamingResponse
 
-from chassis.core.schema import In, Page
-from chassis.web.deps import CursorsDep, SessionDep
+from chassis.core import clock
+from chassis.core.paging import InvalidCursor
+from chassis.core.schema import Page
+from chassis.web.deps import CursorsDep, RuntimeDep, SessionDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.points.permissions import SignedIn
-from services.points.statements import queries
-from services.points.statements.errors import AccountNotFound
-from services.points.statements.schemas import AccountOut, EntryOut
-from services.points.terms import LedgerName
+from services.points.statements import exports, queries, rules
+from services.points.statements.errors import AccountNotFound, PeriodTooLong, StatementTooLong
+from services.points.statements.lines import lines
+from services.points.statements.queries import Range, Which
+from services.points.statements.schemas import (
+    AccountFilters,
+    AccountOut,
+    AsOf,
+    EntryFilters,
+    EntryOut,
+    ExpiringOut,
+    StatementPeriod,
+)
 
 router = Router(prefix="/api/points/accounts", tags=["accounts"])
 
-
-class AccountFilters(In):
-    """Whose accounts, and of which ledger (both, if it is not said)."""
-
-    owner: Literal["me"]
-    ledger: LedgerName | None = None
+CSV_TYPE = "text/csv; charset=utf-8"
+XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
-class EntryPaging(In):
-    """Which page of a statement."""
-
-    cursor: Annotated[str, Field(max_length=500)] | None = None
-    limit: int = Field(default=50, ge=1, le=200)
+def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
+    kind = media_type.partition(";")[0]
+    return {200: {"description": "The file", "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
 @router.get("")
@@ -45,25 +52,100 @@ async def list_accounts(
     return Page(items=[AccountOut.of(account) for account in accounts], next_cursor=None)
 
 
-@router.get("/{account_id}/entries", responses=problems(AccountNotFound))
+@router.get("/{account_id}", responses=problems(AccountNotFound))
+async def show_account(
+    account_id: UUID, when: Annotated[AsOf, Query()], actor: SignedIn, session: SessionDep
+) -> AccountOut:
+    """账户: an account as it is now, or as it was at any moment (`as_of`).
+
+    For those who may read its entries.
+    """
+    account = await queries.readable_account(session, actor, account_id)
+    if when.as_of is None or when.as_of >= clock.now():
+        return AccountOut.of(await queries.standing(session, account))
+    return AccountOut.of(await queries.standing_at(session, account, when.as_of))
+
+
+@router.get("/{account_id}/entries", responses=problems(AccountNotFound, InvalidCursor))
 async def list_entries(
     account_id: UUID,
-    paging: Annotated[EntryPaging, Query()],
+    filters: Annotated[EntryFilters, Query()],
     actor: SignedIn,
     session: SessionDep,
     cursors: CursorsDep,
 ) -> Page[EntryOut]:
     """积分明细: an account's entries, newest first, each with the rule, its version, and what it was for.
 
-    For the owner (of a household, everybody who is a member of it now), auditors and administrators; for others
-    there is no such account.
+    For the owner (of a household, everybody who is a member of it now, also for a wallet that was joined to theirs),
+    auditors and administrators; for others there is no such account.
     """
-    filters = {"list": "entries", "account": str(account_id)}
-    last = cursors.decode(paging.cursor, filters)
+    asked = filters.model_dump(mode="json", exclude={"cursor", "limit"}, exclude_none=True)
+    carried = {"list": "entries", "account": str(account_id)} | asked
+    last = cursors.decode(filters.cursor, carried)
     account = await queries.readable_account(session, actor, account_id)
-    lines = await queries.lines(session, account.id, int(last[0]) if last else None, paging.limit + 1)
-    page, more = lines[: paging.limit], len(lines) > paging.limit
+    numbers = await queries.numbers_between(session, account.ledger, filters.from_, filters.to)
+    ends = [numbers.end] + ([int(last[0])] if last else [])
+    if filters.as_of is not None:
+        ends.append(await queries.number_at(session, account.ledger, filters.as_of, after=True))
+    which = Which(filters.code, filters.reference, filters.fact)
+    found = await queries.entries(session, account.id, which, Range(numbers.first, min(ends)), filters.limit + 1)
+    shown = found[: filters.limit]
     return Page(
-        items=[EntryOut.of(line) for line in page],
-        next_cursor=cursors.encode(filters, [page[-1].entry.version]) if more else None,
+        items=[EntryOut.of(line) for line in await lines(session, account.id, shown)],
+        next_cursor=cursors.encode(carried, [shown[-1].sequence]) if len(found) > filters.limit else None,
     )
+
+
+@router.get("/{account_id}/expiring", responses=problems(AccountNotFound))
+async def list_expiring(account_id: UUID, actor: SignedIn, session: SessionDep) -> Page[ExpiringOut]:
+    """即将到期: what of an account expires when, the first first; all of it on one page."""
+    account = await queries.readable_account(session, actor, account_id)
+    lots = await queries.expiring(session, account)
+    return Page(items=[ExpiringOut.of(*lot) for lot in lots], next_cursor=None)
+
+
+@router.get(
+    "/{account_id}/statement.csv",
+    response_class=Response,
+    responses=_file(CSV_TYPE) | problems(AccountNotFound, PeriodTooLong),
+)
+async def download_csv(
+    account_id: UUID,
+    period: Annotated[StatementPeriod, Query()],
+    actor: SignedIn,
+    session: SessionDep,
+    runtime: RuntimeDep,
+) -> Response:
+    """对账单 as comma-separated values, the oldest line first: UTF-8 with a mark that Excel knows it by.
+
+    A year at most; whole days in Beijing, both included.
+    """
+    numbers = await _numbers(session, actor, account_id, period)
+    parts: AsyncIterator[bytes] = exports.csv_parts(runtime.db, account_id, numbers)
+    return StreamingResponse(parts, media_type=CSV_TYPE, headers=_named(account_id, "csv"))
+
+
+@router.get(
+    "/{account_id}/statement.xlsx",
+    response_class=Response,
+    responses=_file(XLSX_TYPE) | problems(AccountNotFound, PeriodTooLong, StatementTooLong),
+)
+async def download_xlsx(
+    account_id: UUID, period: Annotated[StatementPeriod, Query()], actor: SignedIn, session: SessionDep
+) -> Response:
+    """对账单 as a spreadsheet, the oldest line first. A year and 20,000 lines at most."""
+    numbers = await _numbers(session, actor, account_id, period)
+    found = await exports.all_lines(session, account_id, numbers)
+    await session.commit()  # nothing stays open while the file is made
+    content = await asyncio.to_thread(exports.xlsx, found)
+    return Response(content, media_type=XLSX_TYPE, headers=_named(account_id, "xlsx"))
+
+
+async def _numbers(session: SessionDep, actor: SignedIn, account_id: UUID, period: StatementPeriod) -> Range:
+    account = await queries.readable_account(session, actor, account_id)
+    start, end = rules.bounds(period.from_, period.to, clock.today())
+    return await queries.numbers_between(session, account.ledger, start, min(end, clock.now()))
+
+
+def _named(account_id: UUID, ending: str) -> dict[str, str]:
+    return {"Content-Disposition": f'attachment; filename="statement-{account_id}.{ending}"'}

@@ -292,7 +292,7 @@ async def test_wrong_codes_count_when_they_are_only_looked_at(market: Market, ti
 
 
 async def test_a_number_that_was_told_to_wait_is_still_free(market: Market, till: Till) -> None:
-    at = clock.now().replace(minute=10)
+    at = clock.now().replace(minute=10) - timedelta(hours=2)
     with clock.frozen(at):
         family, coupon = await market.coupon(till)
         for _ in range(10):

@@ -18,8 +18,8 @@ from chassis.core.db import Database
 from chassis.core.errors import DomainError
 from chassis.core.ids import new_id
 from services.points.ledger import actions as ledger
+from services.points.ledger.core.commands import Transfer
 from services.points.ledger.queries import accounts_by_id
-from services.points.ledger.rules import Posting
 from services.points.ledger.terms import (
     AccountKey,
     TransferCode,
@@ -112,7 +112,7 @@ class Shop:
             for household in households if points else []:
                 await ledger.post(
                     session,
-                    Posting(
+                    Transfer(
                         debit=issuance(LedgerName.CIVIC),
                         credit=household_wallet(household.id),
                         amount=points,

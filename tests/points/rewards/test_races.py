@@ -1,26 +1,26 @@
 """Many want the same at once: each piece, point and coupon goes to one, and nobody else loses anything."""
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from types import SimpleNamespace
 from typing import Any
 
 import httpx2
 import psycopg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import QueuePool
 
 from chassis.core import clock
-from chassis.core.turnstile import Turnstile
 from services.points.ledger.tables import Transfer
-from services.points.rewards import actions
+from services.points.ledger.writer import Writer
 from services.points.rewards.errors import CouponCodeWrong, CouponUsed, TooManyWrongCodes
+from services.points.rewards.redemption import Redeem
 from services.points.rewards.tables import Coupon, CouponEvent
-from services.points.terms import LedgerName
 from tests.points.facts import Family
 from tests.points.rewards.conftest import Merchant, Shop, all_of, code_of
 
@@ -37,26 +37,44 @@ class Doors:
             yield
 
 
+class Writers:
+    """As many writers as there are processes, which meet in the database."""
+
+    def __init__(self, shop: Shop, processes: int) -> None:
+        runtime = shop.points.town.runtime("points")
+        writers = [Writer(runtime.db, runtime.vault, runtime.metrics) for _ in range(processes)]
+        self._next = itertools.cycle(writers)
+
+    async def reply(self, *asked: Any, **options: Any) -> Any:
+        return await next(self._next).reply(*asked, **options)
+
+
 def outcome(answer: httpx2.Response) -> str:
     """An answer's status, and the code of a refusal."""
     return "201" if answer.status_code == 201 else f"{answer.status_code} {code_of(answer)}"
 
 
 @contextmanager
-def behind(shop: Shop, turnstile: Turnstile | Doors) -> Iterator[None]:
-    """Everybody comes through this turnstile meanwhile."""
+def with_state(shop: Shop, **changed: Any) -> Iterator[None]:
+    """The service has these meanwhile: its `turnstile`, its `writer`."""
     state = shop.points.town.apps["points"].state
-    kept, state.turnstile = state.turnstile, turnstile
+    kept = {name: getattr(state, name) for name in changed}
+    for name, value in changed.items():
+        setattr(state, name, value)
     try:
         yield
     finally:
-        state.turnstile = kept
+        for name, value in kept.items():
+            setattr(state, name, value)
 
 
 @pytest.fixture(params=["one process", "five processes"])
 def door(request: pytest.FixtureRequest, shop: Shop) -> Iterator[None]:
     """In one process they queue up before the database; those of several meet in it."""
-    with behind(shop, Turnstile() if request.param == "one process" else Doors(5)):
+    if request.param == "one process":
+        yield
+        return
+    with with_state(shop, turnstile=Doors(5), writer=Writers(shop, 5)):
         yield
 
 
@@ -203,52 +221,39 @@ async def test_every_coupon_has_one_transfer_of_its_issue_and_at_most_one_of_its
     assert references == sorted(issues + [f"coupon/{id_}/use/{use_no}" for id_, use_no in use_nos.items()])
 
 
-class Counted(Turnstile):
-    """Says when so many have come to it."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        self._missing = number
-        self.complete = asyncio.Event()
-
-    @asynccontextmanager
-    async def turn(self, key: Hashable) -> AsyncIterator[None]:
-        self._missing -= 1
-        if not self._missing:
-            self.complete.set()
-        async with super().turn(key):
-            yield
-
-
 async def test_those_who_wait_for_the_ledger_take_no_connection_from_others(shop: Shop) -> None:
     reward, families = await shop.reward(), await shop.households(10, 12)
-    turnstile = Counted(11)
-    with behind(shop, turnstile):
-        async with turnstile.turn(LedgerName.CIVIC):
+    runtime = shop.points.town.runtime("points")
+    one_by_one = Writer(shop.db, runtime.vault, runtime.metrics, most_a_batch=1)
+    with with_state(shop, writer=one_by_one):
+        async with shop.db.transaction() as holder:
+            await holder.execute(text("SELECT * FROM ledger FOR UPDATE"))
             redeeming = [asyncio.ensure_future(shop.redeem(family, reward)) for family in families]
-            await turnstile.complete.wait()
+            while one_by_one.waiting < 9:  # noqa: ASYNC110  # the queue tells nobody
+                await asyncio.sleep(0.001)
             pool = shop.db.engine.pool
             assert isinstance(pool, QueuePool)
-            assert pool.checkedout() == 0
+            assert pool.checkedout() <= 2  # of who holds the ledger, and of the one whose turn is next
         answers = await asyncio.gather(*redeeming)
     assert [answer.status_code for answer in answers] == [201] * 10
 
 
-async def test_redeeming_that_is_run_again_after_a_deadlock_does_not_wait_for_its_own_turn(
+async def test_redeeming_that_is_run_again_after_a_deadlock_is_one_coupon(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     reward, family = await shop.reward(), await shop.household(12)
-    runs: list[Coupon] = []
+    runs: list[Redeem] = []
 
-    async def redeem(*args: Any) -> Coupon:
-        runs.append(await actions.redeem(*args))
-        if len(runs) == 1:
-            raise OperationalError("UPDATE", {}, psycopg.errors.DeadlockDetected())
-        return runs[-1]
+    class Unlucky(Redeem):
+        async def write(self, session: AsyncSession, /) -> None:
+            await super().write(session)
+            runs.append(self)
+            if len(runs) == 1:
+                raise OperationalError("UPDATE", {}, psycopg.errors.DeadlockDetected())
 
-    monkeypatch.setattr("services.points.rewards.routes.actions", SimpleNamespace(redeem=redeem))
-    with behind(shop, Turnstile(wait_seconds=0.5)):
-        answer = await shop.redeem(family, reward)
+    monkeypatch.setattr("services.points.rewards.routes.Redeem", Unlucky)
+    answer = await shop.redeem(family, reward)
     assert (answer.status_code, len(runs)) == (201, 2)
     assert [item["id"] for item in await shop.coupons(family)] == [answer.json()["id"]]
+    assert await shop.stock(reward) == 99
     await shop.check()

@@ -35,7 +35,8 @@ async def test_a_household_gets_its_coupon_for_exactly_the_points_that_it_was_to
     await shop.check()
 
 
-async def test_a_coupon_is_good_until_the_midnight_in_beijing_after_its_last_day(shop: Shop) -> None:
+async def test_a_coupon_is_good_until_the_midnight_in_beijing_after_its_last_day(own_points: Points) -> None:
+    shop = Shop(own_points)
     reward, family = await shop.reward(valid_days=2), await shop.household(12)
     with clock.frozen(datetime(2026, 12, 1, 23, 59, tzinfo=BEIJING)):
         coupon = await shop.coupon(family, reward)

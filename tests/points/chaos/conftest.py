@@ -1,0 +1,29 @@
+"""How long the storm rages, and the database server that may be killed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from beiyuan.migrate import migrate
+from tests.conftest import TEMPLATE
+from tests.points.chaos.harm import SturdyPostgres
+from tests.town import TestDatabase
+
+
+@pytest.fixture
+def sturdy(fast_folder: Path) -> Iterator[SturdyPostgres]:
+    """A server of the test's own."""
+    with SturdyPostgres(fast_folder / "sturdy" / "data", fsync=False) as server:
+        yield server
+
+
+@pytest.fixture
+def mortal_database(sturdy: SturdyPostgres) -> TestDatabase:
+    """A migrated database on it."""
+    with psycopg.connect(sturdy.url("postgres"), autocommit=True) as admin:
+        admin.execute(f'CREATE DATABASE "{TEMPLATE}"')
+    database = TestDatabase(TEMPLATE, sturdy)
+    migrate(database.admin_url, database.service_urls)
+    return database
