@@ -8,22 +8,15 @@ read from /proc, so it is shown on Linux only.
 
 import argparse
 import asyncio
-import multiprocessing
-import os
-import socket
 import tempfile
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import uvicorn
 from fastapi import FastAPI
 from pydantic import BaseModel
 
 from beiyuan.names import SERVICES
+from bench.load import Rates, Server, load, request, running
 from chassis.core import keys
 from chassis.core.actor import Actor
 from chassis.core.client import Directory
@@ -60,7 +53,7 @@ def small_service(keys_dir: Path) -> FastAPI:
     return app
 
 
-def serve(kind: str, keys_dir: Path, port: int, service_port: int) -> None:
+def serve(port: int, kind: str, keys_dir: Path, service_port: int = 0) -> None:
     """Serve one of the three set-ups until ended."""
     if kind == "direct":
         app = small_service(keys_dir)
@@ -75,90 +68,10 @@ def serve(kind: str, keys_dir: Path, port: int, service_port: int) -> None:
     uvicorn.run(app, port=port, log_level="error", access_log=False, loop="uvloop", **options)  # type: ignore[arg-type]
 
 
-@dataclass(frozen=True)
-class Server:
-    """A running set-up: its port, and the processes that work for it."""
-
-    port: int
-    pids: tuple[int, ...]
-
-    def processor_seconds(self) -> float:
-        """Processor time spent so far."""
-        return sum(_processor_seconds(pid) for pid in self.pids)
-
-
-def _processor_seconds(pid: int) -> float:
-    try:
-        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    except FileNotFoundError:
-        return 0.0
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-@contextmanager
-def running(kind: str, keys_dir: Path, behind: Server | None = None) -> Iterator[Server]:
-    """One of the set-ups in a process of its own, and the service `behind` it."""
-    service_port = behind.port if behind else 0
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    process = multiprocessing.get_context("spawn").Process(target=serve, args=(kind, keys_dir, port, service_port))
-    process.start()
-    try:
-        _wait_for(port)
-        assert process.pid is not None
-        yield Server(port, (process.pid, *(behind.pids if behind else ())))
-    finally:
-        process.terminate()
-        process.join()
-
-
-def _wait_for(port: int) -> None:
-    for _ in range(300):
-        try:
-            socket.create_connection(("127.0.0.1", port), 0.2).close()
-        except OSError:
-            time.sleep(0.1)
-        else:
-            return
-    raise RuntimeError("the server does not start")
-
-
-class Rates(NamedTuple):
-    """Requests a second, and microseconds of processor time a request."""
-
-    a_second: float
-    microseconds: float
-
-
-async def load(server: Server, seconds: float, token: str | None) -> Rates:
-    """What so many keep-alive connections get answered, without any HTTP client's own cost."""
-    body = b'{"a":1,"b":2}'
-    bearer = f"Authorization: Bearer {token}\r\n".encode() if token else b""
-    request = (
-        b"POST /api/orders/sum HTTP/1.1\r\nHost: bench\r\nContent-Type: application/json\r\n"
-        b"%sContent-Length: %d\r\n\r\n%s" % (bearer, len(body), body)
-    )
-    done = 0
-    end = time.perf_counter() + seconds
-
-    async def one() -> None:
-        nonlocal done
-        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        while time.perf_counter() < end:
-            writer.write(request)
-            head = await reader.readuntil(b"\r\n\r\n")
-            if not head.startswith(b"HTTP/1.1 200"):
-                raise RuntimeError(head.decode())
-            length = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
-            await reader.readexactly(length)
-            done += 1
-        writer.close()
-
-    started, spent = time.perf_counter(), server.processor_seconds()
-    await asyncio.gather(*(one() for _ in range(CONNECTIONS)))
-    elapsed, spent = time.perf_counter() - started, server.processor_seconds() - spent
-    return Rates(done / elapsed, spent / done * 1e6)
+async def add(server: Server, seconds: float, token: str | None) -> Rates:
+    """How often the small service adds up two numbers."""
+    line = request("POST", "/api/orders/sum", b'{"a":1,"b":2}', token=token)
+    return await load(server, seconds, lambda: line, connections=CONNECTIONS)
 
 
 def measure(seconds: float) -> dict[str, Rates]:
@@ -169,9 +82,9 @@ def measure(seconds: float) -> dict[str, Rates]:
         key = keys.read_signing_keys(keys_dir / "access-tokens.json")[0]
         token = encode_access_token(key, Actor(new_id(), frozenset({"resident"}), None, None, None), seconds=3600)
         with (
-            running("direct", keys_dir) as direct,
-            running("in process", keys_dir) as inside,
-            running("network", keys_dir, direct) as network,
+            running(serve, "direct", keys_dir) as direct,
+            running(serve, "in process", keys_dir) as inside,
+            running(serve, "network", keys_dir, direct.port, behind=direct) as network,
         ):
             cases = {
                 "direct": (direct, None),
@@ -180,7 +93,7 @@ def measure(seconds: float) -> dict[str, Rates]:
                 "network": (network, None),
             }
             runs = [
-                {name: asyncio.run(load(server, seconds, bearer)) for name, (server, bearer) in cases.items()}
+                {name: asyncio.run(add(server, seconds, bearer)) for name, (server, bearer) in cases.items()}
                 for _ in range(3)
             ]
     return {
