@@ -109,6 +109,6 @@ async def test_a_refusal_before_the_body_is_read_reaches_the_client(gate: Gate) 
 
 
 async def test_fifty_requests_at_once_are_not_mixed_up(open_gate: OpenGate) -> None:
-    async with open_gate(connections=5) as gate:
+    async with open_gate(connections=5, connect_seconds=30) as gate:
         answers = await asyncio.gather(*(gate.client.post("/api/orders/echo", content=f"{n:04}") for n in range(50)))
         assert [bytes.fromhex(answer.json()["body"]) for answer in answers] == [b"%04d" % n for n in range(50)]
