@@ -63,9 +63,9 @@ def serve(port: int, kind: str, keys_dir: Path, service_port: int = 0) -> None:
         if kind == "in process":
             for name in SERVICES:
                 directory.host(name, service)
-        app = create_app(GatewaySettings(keys_dir=keys_dir, **ENDLESS), directory)  # type: ignore[assignment,arg-type]
+        app = create_app(GatewaySettings(keys_dir=keys_dir, **ENDLESS), directory)  # type: ignore[assignment,arg-type]  # ASGI all the same
     options = {"proxy_headers": False, "server_header": False} if kind != "direct" else {}
-    uvicorn.run(app, port=port, log_level="error", access_log=False, loop="uvloop", **options)  # type: ignore[arg-type]
+    uvicorn.run(app, port=port, log_level="error", access_log=False, loop="uvloop", **options)  # type: ignore[arg-type]  # bools
 
 
 async def add(server: Server, seconds: float, token: str | None) -> Rates:

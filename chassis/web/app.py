@@ -85,7 +85,7 @@ def build_service(service: Service, settings: ServiceSettings, directory: Direct
     for middleware in service.middleware:
         app.add_middleware(middleware)
     app.add_middleware(RequestContext, runtime=runtime)
-    app.openapi = lambda: _openapi(app, service.describe)  # type: ignore[method-assign]
+    app.openapi = lambda: _openapi(app, service.describe)  # type: ignore[method-assign]  # FastAPI's own way to change it
     return app
 
 

@@ -32,7 +32,6 @@ Answer = TypeVar("Answer")
 DeedOf = Callable[[], Deed[Request, Answer]]
 """Makes the deed of a batch. What comes with equal ones in one batch is carried out by one deed."""
 
-_TRIES = 3
 _CLOSING_SECONDS = 10.0
 
 
