@@ -144,7 +144,8 @@ def measure(entries: int, seconds: float) -> Iterator[Figure]:
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder) / "postgres") as postgres:
         people = [UUID(int=number) for number in range(1, OWNERS + 1)]
         places = {
-            name: Place(database(postgres, name), Path(folder) / "keys", Path(folder)) for name in ("small", "large")
+            name: Place(database(postgres, name), Path(folder) / "keys", Path(folder) / name)
+            for name in ("small", "large")
         }
         keys.create_key_files(
             places["small"].keys_dir,
