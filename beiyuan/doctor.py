@@ -6,7 +6,7 @@ import socket
 import stat
 import sys
 from collections.abc import Callable, Iterator
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import psycopg
 from alembic.script import ScriptDirectory
@@ -24,6 +24,7 @@ from beiyuan.migrate import alembic_config
 from beiyuan.names import PROCESSES, SERVICES
 from beiyuan.postgres import PostgresError, find_binaries, fitting_binaries
 from chassis.core import clock, keys
+from chassis.core.clocks import CLOCKS_APART
 from chassis.core.keys import KeysMissing
 from gateway.settings import GatewaySettings
 from services.orders.deadlines.calendar import LAST_YEAR
@@ -143,12 +144,34 @@ def _database(settings: AdminSettings) -> Iterator[Finding]:
         yield Finding("note", "The database does not run now, so it was not looked into.", "Start it: `make run`.")
         return
     try:
-        psycopg.connect(admin, connect_timeout=5).close()
+        with psycopg.connect(admin, connect_timeout=5) as connection:
+            yield from _clock(connection)
     except psycopg.OperationalError as error:
         yield Finding("bad", f"The database does not answer: {error}", "Start it, or mend BEIYUAN_ADMIN_DATABASE_URL.")
         return
     for service in SERVICES:
         yield from _schema(admin, service)
+
+
+def _clock(connection: psycopg.Connection[Any]) -> Iterator[Finding]:
+    row = connection.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    seconds = round((clock.now() - row[0]).total_seconds())
+    if abs(seconds) <= CLOCKS_APART.total_seconds():
+        yield Finding("ok", "This machine's clock agrees with the database's.")
+    elif seconds > 0:
+        yield Finding(
+            "bad",
+            f"This machine's clock is {seconds} seconds ahead of the database's: no points are posted from here, and"
+            " nothing that is old is cleared away.",
+            "Set both by the same time server.",
+        )
+    else:
+        yield Finding(
+            "note",
+            f"This machine's clock is {-seconds} seconds behind the database's: what falls due is late.",
+            "Set both by the same time server.",
+        )
 
 
 def _schema(admin: str, service: str) -> Iterator[Finding]:

@@ -105,14 +105,14 @@ def run(app: ASGIApp, listener: socket.socket, settings: ProcessSettings, *, ins
         async with AsyncExitStack() as stack:
             for service in inside:
                 await stack.enter_async_context(service.router.lifespan_context(service))
-            _collect_less_garbage()
+            collect_less_garbage()
             await server.serve(sockets=[listener])
 
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         runner.run(serve())
 
 
-def _collect_less_garbage() -> None:
+def collect_less_garbage() -> None:
     """What was imported stays for good, so nobody need look through it again; and a batch of some thousand rows is no
     reason to look for cycles ten times. Measured: two fifths of what posting a batch costs.
     """

@@ -21,6 +21,7 @@ from uuid import UUID
 import psycopg
 import uvicorn
 from fastapi import FastAPI
+from pydantic import TypeAdapter
 
 from beiyuan.installation import KEY_FILES
 from beiyuan.postgres import EmbeddedPostgres
@@ -43,7 +44,7 @@ PATH = "/api/points/transfers"
 def serve_floor(port: int, answer: bytes) -> None:
     """A FastAPI route that parses the same body and answers with the same one, and does nothing."""
     app = FastAPI()
-    same = PostedOut.model_validate_json(answer)
+    same = TypeAdapter(PostedOut).validate_json(answer)
 
     @app.post(PATH, status_code=201)
     async def transfer(body: TransferIn) -> PostedOut:

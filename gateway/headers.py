@@ -1,6 +1,7 @@
 """What of a message's headers may pass the edge, and what the edge adds."""
 
 from collections.abc import Iterable
+from functools import lru_cache
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -56,6 +57,7 @@ def _named_by_connection(headers: Iterable[tuple[bytes, bytes]]) -> set[bytes]:
     return named - _NEVER_NAMED
 
 
+@lru_cache(maxsize=1024)
 def _is_identity(name: bytes) -> bool:
     # Some programs take `_` for `-`.
     plain = name.replace(b"_", b"-")
@@ -83,10 +85,10 @@ def outbound(headers: Iterable[tuple[bytes, bytes]]) -> Headers:
 
 def with_security(headers: Headers, *, https: bool) -> Headers:
     """The headers of an answer with the protective ones added that it does not set itself."""
-    present = {name for name, _ in headers}
+    present = dict(headers)
     added = [(name, value) for name, value in _ALWAYS if name not in present]
     if b"content-security-policy" not in present:
-        html = any(name == b"content-type" and value.startswith(b"text/html") for name, value in headers)
+        html = present.get(b"content-type", b"").startswith(b"text/html")
         added.append((b"content-security-policy", _PAGE_POLICY if html else _API_POLICY))
     if https and _HTTPS_ONLY[0] not in present:
         added.append(_HTTPS_ONLY)

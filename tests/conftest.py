@@ -14,6 +14,7 @@ from pathlib import Path
 import psycopg
 import pytest
 import structlog
+from hypothesis import HealthCheck, settings
 
 from beiyuan.installation import KEY_FILES
 from beiyuan.migrate import migrate
@@ -29,6 +30,10 @@ structlog.configure(
         structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback),
     ]
 )
+
+# The same examples every time, however slow the machine is: a failure is the change's, never the day's.
+settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("tests")
 
 TEMPLATE = "beiyuan_template"
 ROOM_BYTES = 2 << 30

@@ -1,5 +1,6 @@
 """The services in the test's own process, on a database of its own."""
 
+import itertools
 import secrets
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
@@ -38,6 +39,7 @@ ROLES = (
     "administrator",
     "auditor",
 )
+_numbers = itertools.count()
 PASSWORDS = {service: f"{service}-{secrets.token_hex(8)}" for service in SERVICES}
 
 
@@ -85,6 +87,17 @@ def actor(
     return Actor(id or new_id(), frozenset(roles), organisation_id, level, household_id)
 
 
+def new_phone() -> str:
+    """A number that nobody has: counted, since of a few hundred drawn at random two may well be the same."""
+    return f"100{50_000_000 + next(_numbers):08d}"
+
+
+def new_address() -> str:
+    """An address that nobody else comes from."""
+    number = next(_numbers)
+    return f"198.18.{number // 256 % 256}.{number % 256}"
+
+
 class Town:
     """The services in this process, on one test database, calling one another without sockets."""
 
@@ -107,6 +120,10 @@ class Town:
             "relay_enabled": False,
             "db_pool_size": 5,
             "db_pool_overflow": 20,
+            # Dozens at once wait for one another, on a slow and busy machine too: none must be sent away meanwhile.
+            "db_pool_timeout_seconds": 60,
+            "lock_timeout_seconds": 60,
+            "statement_timeout_seconds": 120,
         }
         return service_settings(service, **(values | overrides))
 
@@ -118,6 +135,7 @@ class Town:
         await self._stack.enter_async_context(app.router.lifespan_context(app))
         self.directory.host(service, app)
         self.apps[service] = app
+        self.runtime(service).client._timeout = 60.0  # of another service's answer, amid dozens of requests at once
         return app
 
     def runtime(self, service: str) -> Runtime:

@@ -14,7 +14,7 @@ from procrastinate.jobs import Status
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core import idempotency, messages, relay
+from chassis.core import clocks, idempotency, messages, relay
 from chassis.core.db import Database, driver_connection
 
 if TYPE_CHECKING:
@@ -52,8 +52,12 @@ class Jobs:
         self.declared: list[Job] = []
 
     def periodic(self, name: str, *, cron: str) -> Callable[[JobFunction], JobFunction]:
-        """Run `function(runtime)` by the cron line (UTC). It asks the clock itself and does what is due."""
-        return self._declare(name, cron=cron, retries=0)
+        """Run `function(runtime)` by the cron line (UTC). It asks the clock itself and does what is due.
+
+        Not while that is far ahead of the database's: what is young would be cleared away as old.
+        """
+        register = self._declare(name, cron=cron, retries=0)
+        return lambda function: register(_by_a_right_clock(function))
 
     def task(self, name: str, *, retries: int = 8) -> Callable[[JobFunction], JobFunction]:
         """A job to `defer`: `function(runtime, **arguments)`; after a failure again, `retries` times, ever later."""
@@ -65,6 +69,16 @@ class Jobs:
             return function
 
         return register
+
+
+def _by_a_right_clock(function: JobFunction) -> JobFunction:
+    async def run(runtime: "Runtime") -> None:
+        async with runtime.db.transaction() as session:
+            if await clocks.is_ahead(session):
+                return  # the next run does it, or another machine
+        await function(runtime)
+
+    return run
 
 
 async def defer(session: AsyncSession, name: str, **arguments: Any) -> None:
@@ -110,7 +124,7 @@ def _add(app: procrastinate.App, queue: str, job: Job) -> None:
 def _own_jobs() -> list[Job]:
     return [
         Job("chassis.retry_stalled_jobs", _retry_stalled_jobs, "* * * * *", 0),
-        Job("chassis.forget", _forget, "17 19 * * *", 0),
+        Job("chassis.forget", _by_a_right_clock(_forget), "17 19 * * *", 0),
     ]
 
 

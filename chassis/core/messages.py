@@ -6,6 +6,7 @@ its effect in one transaction and drops repeats. The wire format is CloudEvents 
 """
 
 import itertools
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -21,8 +22,18 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import Mapped, mapped_column
 
 from chassis.core import clock
-from chassis.core.db import ChassisBase, Database, Instant, is_away, is_contention, notify_at_commit
-from chassis.core.errors import DomainError
+from chassis.core.clocks import is_ahead
+from chassis.core.db import (
+    ChassisBase,
+    Database,
+    Instant,
+    driver_connection,
+    driver_errors,
+    is_away,
+    is_contention,
+    notify_at_commit,
+)
+from chassis.core.errors import DomainError, Unavailable
 from chassis.core.ids import made_before, new_id
 from chassis.core.schema import Out
 from chassis.core.telemetry import traceparent, within_trace
@@ -33,7 +44,7 @@ Outcome = Literal["accepted", "refused", "failed", "deferred"]
 MAX_BATCH = 500
 MAX_BATCH_BYTES = 512 * 1024
 _FIRST_PART = 10
-_PART_SECONDS = 0.1  # how long a transaction that receives messages should take at most
+_PART_SECONDS = 0.1  # how long the messages that one transaction receives should take at most
 MAX_DATA_BYTES = 64 * 1024
 REMEMBERED = timedelta(days=60)
 """How old a message may be when it comes: for so long its receiver knows whether it came before."""
@@ -107,19 +118,20 @@ class Message(Out):
         raise NotImplementedError
 
 
-# Sorted, so that the sequences go up in the order given.
-_PUBLISH = text(
-    "WITH published AS ("
-    " INSERT INTO message (id, type, aggregate, occurred_at, traceparent, data)"
-    " SELECT id, type, aggregate, occurred_at, :traceparent, CAST(data AS jsonb)"
-    " FROM unnest(CAST(:ids AS uuid[]), CAST(:types AS text[]), CAST(:aggregates AS text[]),"
-    "  CAST(:times AS timestamptz[]), CAST(:data AS text[]))"
-    "  WITH ORDINALITY AS fact (id, type, aggregate, occurred_at, data, position)"
-    " ORDER BY position RETURNING sequence, id, aggregate)"
-    " INSERT INTO delivery (message_sequence, subscriber, aggregate, state, attempts, next_attempt_at)"
-    " SELECT sequence, subscriber, aggregate, 'pending', 0, :now FROM published"
-    " JOIN unnest(CAST(:addressed AS uuid[]), CAST(:subscribers AS text[])) AS address (id, subscriber) USING (id)"
+# Sorted, so that the sequences go up in the order given. Arrays go in binary: as text, the driver looks at every
+# character of them.
+_PUBLISH = """
+WITH published AS (
+    INSERT INTO message (id, type, aggregate, occurred_at, traceparent, data)
+    SELECT id, type, aggregate, occurred_at, %(traceparent)s, data::jsonb
+    FROM unnest(%(ids)b::uuid[], %(types)b::text[], %(aggregates)b::text[], %(times)b::timestamptz[], %(data)b::text[])
+        WITH ORDINALITY AS fact (id, type, aggregate, occurred_at, data, position)
+    ORDER BY position RETURNING sequence, id, aggregate
 )
+INSERT INTO delivery (message_sequence, subscriber, aggregate, state, attempts, next_attempt_at)
+SELECT sequence, subscriber, aggregate, 'pending', 0, %(now)s FROM published
+JOIN unnest(%(addressed)b::uuid[], %(subscribers)b::text[]) AS address (id, subscriber) USING (id)
+"""
 _MOST_A_STATEMENT = 500
 
 
@@ -138,25 +150,26 @@ async def publish_all(session: AsyncSession, facts: Sequence[Message]) -> list[U
     Raises ValueError for one that is too large; nothing is written then.
     """
     written = [(new_id(), fact, _data(fact)) for fact in facts]
+    if not written:
+        return []
+    driver = await driver_connection(session)
     for start in range(0, len(written), _MOST_A_STATEMENT):
         part = written[start : start + _MOST_A_STATEMENT]
         addresses = [(message_id, subscriber) for message_id, fact, _ in part for subscriber in fact.to]
-        await session.execute(
-            _PUBLISH,
-            {
-                "ids": [message_id for message_id, _, _ in part],
-                "types": [fact.type for _, fact, _ in part],
-                "aggregates": [fact.aggregate for _, fact, _ in part],
-                "times": [fact.occurred_at for _, fact, _ in part],
-                "data": [data for _, _, data in part],
-                "traceparent": traceparent.get(),
-                "now": clock.now(),
-                "addressed": [message_id for message_id, _ in addresses],
-                "subscribers": [subscriber for _, subscriber in addresses],
-            },
-        )
-    if written:
-        notify_at_commit(session, channel(session.info["schema"]))
+        values = {
+            "ids": [message_id for message_id, _, _ in part],
+            "types": [fact.type for _, fact, _ in part],
+            "aggregates": [fact.aggregate for _, fact, _ in part],
+            "times": [fact.occurred_at for _, fact, _ in part],
+            "data": [data for _, _, data in part],
+            "traceparent": traceparent.get(),
+            "now": clock.now(),
+            "addressed": [message_id for message_id, _ in addresses],
+            "subscribers": [subscriber for _, subscriber in addresses],
+        }
+        with driver_errors(driver):
+            await driver.execute(_PUBLISH, values)
+    notify_at_commit(session, channel(session.info["schema"]))
     return [message_id for message_id, _, _ in written]
 
 
@@ -255,28 +268,53 @@ class Subscriptions:
         return register
 
 
+@dataclass
+class Pace:
+    """How many messages are taken in one transaction: as many as can be done in a moment, as the last ones show.
+
+    What a transaction takes however short it is (`least`) does not count: on a machine that is overloaded it is more
+    than the moment, and to take fewer would only make it worse.
+    """
+
+    size: int = _FIRST_PART
+    least: float = math.inf
+
+    def learn(self, taken: int, seconds: float) -> None:
+        """So many took so long. A short part says nothing of how many more could have been done."""
+        self.least = seconds if taken == 1 else min(self.least, seconds)
+        if taken >= self.size or seconds - self.least > _PART_SECONDS:
+            fitting = int(taken * _PART_SECONDS / max(seconds - self.least, 0.001))
+            self.size = max(1, min(fitting, 4 * self.size))
+
+    def falter(self) -> None:
+        """A part came to nothing, perhaps because the sender would not wait for so many: fewer the next time."""
+        self.size = max(1, self.size // 4)
+
+
 class _Refused(Exception):
     pass
 
 
 async def receive(
-    db: Database, subscriptions: Mapping[str, Subscription], issuer: str, batch: Sequence[Envelope]
+    db: Database, subscriptions: Mapping[str, Subscription], issuer: str, batch: Sequence[Envelope], pace: Pace
 ) -> list[Result]:
     """Take a batch from the service `issuer` in parts: each in one transaction if all goes well, else one by one.
 
     Parts are as long as can be done in a moment: nobody waits for the locks of a whole batch, and what was taken stays
-    taken where the sender waits no longer.
+    taken where the sender waits no longer. `pace` is kept from batch to batch.
     Returns a result for each, in the order given. One message's failure holds back only its own aggregate. Raises the
     driver's error where the database is away: the whole batch will come again.
     """
     results: list[Result] = []
     held: set[str] = set()
-    size = _FIRST_PART
-    while part := batch[len(results) : len(results) + size]:
+    while part := batch[len(results) : len(results) + pace.size]:
         started = time.monotonic()
-        results += await _receive_part(db, subscriptions, issuer, part, held)
-        fitting = int(len(part) * _PART_SECONDS / max(time.monotonic() - started, 0.001))
-        size = max(1, min(fitting, 4 * size))
+        try:
+            results += await _receive_part(db, subscriptions, issuer, part, held)
+        except BaseException:  # cancelled, too
+            pace.falter()
+            raise
+        pace.learn(len(part), time.monotonic() - started)
     return results
 
 
@@ -328,10 +366,10 @@ async def _receive_one(
     return Result(id=envelope.id, outcome="accepted")
 
 
-_RECEIVE = text(
-    "INSERT INTO received (source, id, received_at) SELECT :source, id, :now FROM unnest(CAST(:ids AS uuid[])) AS id"
-    " ON CONFLICT DO NOTHING RETURNING id"
-)
+_RECEIVE = """
+INSERT INTO received (source, id, received_at) SELECT %(source)s, id, %(now)s FROM unnest(%(ids)b::uuid[]) AS id
+ON CONFLICT DO NOTHING RETURNING id
+"""
 
 
 async def _apply(
@@ -340,8 +378,14 @@ async def _apply(
     """The effects of messages and the note that they came, in the present transaction; nothing of what came before."""
     opened = [_open(subscriptions, issuer, envelope) for envelope in batch]
     ids = sorted({envelope.id for envelope in batch})
-    new = set(await session.scalars(_RECEIVE, {"source": issuer, "ids": ids, "now": clock.now()}))
+    driver = await driver_connection(session)
+    with driver_errors(driver):
+        cursor = driver.cursor(binary=True)
+        await cursor.execute(_RECEIVE, {"source": issuer, "ids": ids, "now": clock.now()})
+        new = {message_id for [message_id] in await cursor.fetchall()}
     if new and min(new) < made_before(REMEMBERED):
+        if await is_ahead(session):  # it may be young: let it come again
+            raise Unavailable
         raise _Refused(f"published more than {REMEMBERED.days} days ago: whether it was taken then is forgotten")
     told = []
     for envelope, (subscription, fact) in zip(batch, opened, strict=True):

@@ -15,7 +15,7 @@ from chassis.core.client import Directory, ServiceClient
 from chassis.core.crypto import Vault
 from chassis.core.db import Database
 from chassis.core.jobs import Job, job_app
-from chassis.core.messages import Message, Subscription
+from chassis.core.messages import Message, Pace, Subscription
 from chassis.core.paging import Cursors
 from chassis.core.relay import Relay
 from chassis.core.settings import ServiceSettings
@@ -59,6 +59,7 @@ class Runtime:
         self.client = ServiceClient(directory, self.service_tokens)
         self.access_tokens = AccessTokens(self._fetch_jwks)
         self.metrics = Metrics(parts.name)
+        self.pace = Pace()
         self.closing: list[Callable[[], Awaitable[None]]] = []
         """What is to be finished when the service stops: awaited while it still has its database."""
         self.jobs: procrastinate.App = job_app(parts.name, self.db, list(parts.jobs))

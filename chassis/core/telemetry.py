@@ -5,18 +5,20 @@ every call made for it. Bodies, phone numbers and names are never logged.
 """
 
 import logging
+import os
 import re
-import secrets
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache, partial
 from typing import Any
 
 import structlog
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -25,15 +27,15 @@ traceparent: ContextVar[str | None] = ContextVar("traceparent", default=None)
 
 def accept_request_id(offered: str | None) -> str:
     """The offered id if it is well formed, else a fresh one."""
-    return offered if offered and _REQUEST_ID.fullmatch(offered) else secrets.token_hex(16)
+    return offered if offered and _REQUEST_ID.fullmatch(offered) else os.urandom(16).hex()
 
 
 def continue_trace(offered: str | None) -> str:
     """A traceparent (W3C Trace Context) for this hop: the offered trace with a span of our own, or a new trace."""
-    trace_id, flags = secrets.token_hex(16), "01"
     if offered and _TRACEPARENT.fullmatch(offered):
         _, trace_id, _, flags = offered.split("-")
-    return f"00-{trace_id}-{secrets.token_hex(8)}-{flags}"
+        return f"00-{trace_id}-{os.urandom(8).hex()}-{flags}"
+    return f"00-{os.urandom(16).hex()}-{os.urandom(8).hex()}-01"
 
 
 @contextmanager
@@ -156,3 +158,12 @@ class Metrics:
             registry=self.registry,
         )
         self.service = service
+        # To look one up by its labels costs several times what counting does.
+        self._requests_of = cache(partial(self.requests.labels, service))
+        self._seconds_of = cache(partial(self.seconds.labels, service))
+
+    def count(self, method: str, route: str, status: int, seconds: float) -> None:
+        """Count a request that was answered; `route` is a template, one of few."""
+        known = method if method in _METHODS else "other"  # a caller may send any word
+        self._requests_of(known, route, status).inc()
+        self._seconds_of(known, route).observe(seconds)

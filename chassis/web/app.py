@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import structlog
 from fastapi import APIRouter, Body, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
+from fastapi.telemetry import TelemetryConfig
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from pydantic import BaseModel
 from sqlalchemy.exc import SQLAlchemyError
-from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -30,6 +30,9 @@ from chassis.web.problems import Problem, install, plain_problem, problem_schema
 log = structlog.get_logger(__name__)
 
 MAX_BODY_BYTES = 1 << 20
+# FastAPI's own, which would tell whoever listens of paths: of private links.
+_DIGITS = re.compile("[0-9]+")
+_NO_TELEMETRY: TelemetryConfig = {"tracing": False, "metrics": False, "logs": False}
 IDEMPOTENCY_KEY_PARAMETER = {
     "name": "Idempotency-Key",
     "in": "header",
@@ -74,13 +77,12 @@ def build_service(service: Service, settings: ServiceSettings, directory: Direct
         docs_url=None,
         redoc_url=None,
         redirect_slashes=False,
-        generate_unique_id_function=lambda route: route.name,
+        telemetry=_NO_TELEMETRY,
     )
     app.state.runtime = runtime
     install(app, service.constraint_errors)
-    for router in service.routers:
-        app.include_router(router)
-    app.include_router(_operations())
+    for router in (*service.routers, _operations()):
+        app.router.routes.extend(router.routes)  # as they are: what is included is looked for anew at each request
     app.add_middleware(BodyLimit, max_bytes=service.max_body_bytes)
     for middleware in service.middleware:
         app.add_middleware(middleware)
@@ -103,8 +105,8 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        announced = Headers(scope=scope).get("content-length", "")
-        if re.fullmatch("[0-9]+", announced) and (len(announced) > 18 or int(announced) > self.max_bytes):
+        announced = _first(scope, b"content-length") or ""
+        if _DIGITS.fullmatch(announced) and (len(announced) > 18 or int(announced) > self.max_bytes):
             await plain_problem(413)(scope, receive, send)
             return
         size = 0
@@ -131,19 +133,20 @@ class RequestContext:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        offered = Headers(scope=scope)
-        request_id = telemetry.accept_request_id(offered.get("x-request-id"))
+        request_id = telemetry.accept_request_id(_first(scope, b"x-request-id"))
         id_token = telemetry.request_id.set(request_id)
-        trace_token = telemetry.traceparent.set(telemetry.continue_trace(offered.get("traceparent")))
+        trace_token = telemetry.traceparent.set(telemetry.continue_trace(_first(scope, b"traceparent")))
         started, status = perf_counter(), 0
 
         async def send_counted(message: Message) -> None:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                headers = MutableHeaders(scope=message)
-                headers["X-Request-Id"] = request_id
-                headers.setdefault("Cache-Control", "no-store")
+                headers = [header for header in message["headers"] if header[0] != b"x-request-id"]
+                headers.append((b"x-request-id", request_id.encode()))
+                if b"cache-control" not in dict(headers):
+                    headers.append((b"cache-control", b"no-store"))
+                message = {**message, "headers": headers}
             await send(message)
 
         try:
@@ -154,11 +157,17 @@ class RequestContext:
                 raise
             await plain_problem(500)(scope, receive, send_counted)
         finally:
-            labels = (self.runtime.name, scope["method"], _route(scope))
-            self.runtime.metrics.requests.labels(*labels, status).inc()
-            self.runtime.metrics.seconds.labels(*labels).observe(perf_counter() - started)
+            self.runtime.metrics.count(scope["method"], _route(scope), status, perf_counter() - started)
             telemetry.traceparent.reset(trace_token)
             telemetry.request_id.reset(id_token)
+
+
+def _first(scope: Scope, name: bytes) -> str | None:
+    """The first value of a header (its name in lower case, as servers give them), or None."""
+    for key, value in scope["headers"]:
+        if key == name:
+            return bytes(value).decode("latin-1")
+    return None
 
 
 def _route(scope: Scope) -> str:
@@ -211,7 +220,7 @@ def _operations() -> APIRouter:
         """Take a batch of messages from another service; one result for each."""
         runtime = runtime_of(request)
         subscriptions = runtime.parts.subscriptions or {}
-        return BatchOut(results=await messages.receive(runtime.db, subscriptions, issuer, batch))
+        return BatchOut(results=await messages.receive(runtime.db, subscriptions, issuer, batch, runtime.pace))
 
     return router
 

@@ -1,10 +1,11 @@
 """Who is asking, and whether they may: declared where a route is declared."""
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import Depends, Request
-from fastapi.security import HTTPBearer
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
 
 from chassis.core.actor import Actor
 from chassis.core.errors import Forbidden, Unauthenticated
@@ -13,8 +14,7 @@ from chassis.core.tokens import InvalidToken
 
 GATEWAY_TOKEN_HEADER = "X-Beiyuan-Gateway"  # noqa: S105  # a header's name
 CLIENT_ADDRESS_HEADER = "X-Beiyuan-Client"
-
-_bearer_in_docs = HTTPBearer(auto_error=False, bearerFormat="JWT", scheme_name="access_token")
+_ACTOR = "beiyuan.actor"
 
 
 def runtime_of(request: Request) -> Runtime:
@@ -36,10 +36,11 @@ def bearer(request: Request) -> str | None:
 
 async def optional_actor(request: Request) -> Actor | None:
     """Who is signed in; None where nobody is. A token that is not valid is refused, never ignored."""
-    if not hasattr(request.state, "actor"):
+    scope = request.scope
+    if _ACTOR not in scope:
         token = bearer(request)
-        request.state.actor = await runtime_of(request).access_tokens.actor(token) if token else None
-    actor: Actor | None = request.state.actor
+        scope[_ACTOR] = await runtime_of(request).access_tokens.actor(token) if token else None
+    actor: Actor | None = scope[_ACTOR]
     return actor
 
 
@@ -47,21 +48,26 @@ OptionalActor = Annotated[Actor | None, Depends(optional_actor)]
 """Who is signed in, if anybody: for routes that are open to all."""
 
 
-def require(*roles: str) -> Callable[..., Awaitable[Actor]]:
+class require(SecurityBase):  # noqa: N801  # it reads as what it does where it is used
     """A dependency that gives the actor if they hold one of `roles` (any role at all, if none is named).
 
-    Raises Unauthenticated without a valid token, Forbidden without the role.
+    Raises Unauthenticated without a valid token, Forbidden without the role. It is what the OpenAPI document calls a
+    security scheme, too.
     """
 
-    async def permitted(request: Request, _: Annotated[Any, Depends(_bearer_in_docs)]) -> Actor:
+    model = HTTPBearer(bearerFormat="JWT")
+    scheme_name = "access_token"
+
+    def __init__(self, *roles: str) -> None:
+        self._roles = roles
+
+    async def __call__(self, request: Request) -> Actor:
         actor = await optional_actor(request)
         if actor is None:
             raise Unauthenticated
-        if roles and not actor.has(*roles):
+        if self._roles and not actor.has(*self._roles):
             raise Forbidden
         return actor
-
-    return permitted
 
 
 def require_service(*names: str) -> Callable[[Request], Awaitable[str]]:

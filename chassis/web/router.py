@@ -23,6 +23,8 @@ _TRIES = 3
 _SAFE = {"GET", "HEAD"}
 _KEY = re.compile("[!-~]{1,255}")
 HIT_HEADER = "Idempotency-Hit"
+# Where in a request's scope what is known of it stands.
+_SESSION, _CLAIM, _MAY_CARRY_KEY = "beiyuan.session", "beiyuan.claim", "beiyuan.may_carry_key"
 KEPT_HEADERS = frozenset(
     {
         "cache-control",
@@ -54,13 +56,13 @@ async def open_session(request: Request) -> AsyncIterator[AsyncSession]:
     With an `Idempotency-Key`, the key is claimed first, in the same transaction.
     """
     runtime = runtime_of(request)
-    earlier: AsyncSession | None = getattr(request.state, "session", None)
+    earlier = _session(request)
     if earlier is not None:  # the route is being run again; whoever opened the session commits it
         await _claim_key(request, earlier)
         yield earlier
         return
     async with runtime.db.sessions() as session:
-        request.state.session = session
+        request.scope[_SESSION] = session
         await _claim_key(request, session)
         yield session
         await runtime.db.commit(session, repeatable=request.method in _SAFE)
@@ -73,7 +75,7 @@ class IdempotentRoute(APIRoute):
         run = super().get_route_handler()
 
         async def handle(request: Request) -> Response:
-            request.state.may_carry_key = request.method == "POST"
+            request.scope[_MAY_CARRY_KEY] = request.method == "POST"
             for attempt in range(1, _TRIES + 1):
                 try:
                     return await _answer(request, run)
@@ -92,7 +94,7 @@ class Router(APIRouter):
     """The router of a domain."""
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(route_class=IdempotentRoute, **options)
+        super().__init__(route_class=IdempotentRoute, generate_unique_id_function=lambda route: route.name, **options)
 
 
 async def _answer(request: Request, run: Callable[[Request], Coroutine[Any, Any, Response]]) -> Response:
@@ -145,11 +147,11 @@ async def _rewind(request: Request) -> None:
 
 
 def _session(request: Request) -> AsyncSession | None:
-    return getattr(request.state, "session", None)
+    return request.scope.get(_SESSION)
 
 
 def _claim(request: Request) -> RequestKey | None:
-    return getattr(request.state, "request_key", None)
+    return request.scope.get(_CLAIM)
 
 
 async def request_key(request: Request) -> RequestKey | None:
@@ -159,7 +161,7 @@ async def request_key(request: Request) -> RequestKey | None:
     key up and keeps the answer (`idempotency.answered`, `keep`). Raises Invalid.
     """
     key = request.headers.get("Idempotency-Key")
-    if key is None or not getattr(request.state, "may_carry_key", False):
+    if key is None or not request.scope.get(_MAY_CARRY_KEY):
         return None
     if not _KEY.fullmatch(key):
         raise Invalid(fields=[FieldError("header.Idempotency-Key", "must be 1 to 255 printable ASCII characters")])
@@ -171,7 +173,7 @@ async def request_key(request: Request) -> RequestKey | None:
         # same body to the letter.
         caller=str(actor.id) if actor else "anonymous",
         # Keyed hashes: a path may hold a private link, and a body as short as a phone number could be guessed.
-        operation=vault.fingerprint(request.url.path, "request.operation").hex(),
+        operation=vault.fingerprint(request.scope["path"], "request.operation").hex(),
         key=key,
         body_hash=vault.fingerprint((await _digest(request)).hex(), "request.body"),
     )
@@ -197,7 +199,7 @@ async def _claim_key(request: Request, session: AsyncSession) -> None:
     claim = await request_key(request)
     if claim is not None:
         await _begin(request, session, claim)
-        request.state.request_key = claim
+        request.scope[_CLAIM] = claim
 
 
 async def _begin(request: Request, session: AsyncSession, claim: RequestKey) -> None:
@@ -208,7 +210,7 @@ async def _begin(request: Request, session: AsyncSession, claim: RequestKey) -> 
 
 async def _digest(request: Request) -> bytes:
     content_type = request.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-    digest = hashlib.sha256(f"{content_type}\n{request.url.query}\n".encode())
+    digest = hashlib.sha256(b"%b\n%b\n" % (content_type.encode(), request.scope["query_string"]))
     if content_type != "multipart/form-data":
         digest.update(await request.body())
         return digest.digest()

@@ -142,3 +142,23 @@ class Tracked(Answer):
 class PrivacyNotice(Answer):
     version: str
     text: str
+
+
+class Head(Answer):
+    """A signed head of a ledger: over how many transfers, when, and the signed text."""
+
+    size: int
+    signed_at: datetime
+    checkpoint: str
+
+
+class Heads(Answer):
+    items: list[Head]
+
+
+class VerifierKey(Answer):
+    verifier: str
+
+
+class VerifierKeys(Answer):
+    items: list[VerifierKey]

@@ -10,7 +10,19 @@ from starlette.requests import Request
 
 from chassis.core.errors import FieldError, Unavailable
 from gateway.calls import Calls
-from gateway.pages.answers import Answer, PlacePage, PrivacyNotice, Sent, Taxonomy, Tracked, Uploaded
+from gateway.pages.answers import (
+    Answer,
+    Head,
+    Heads,
+    PlacePage,
+    PrivacyNotice,
+    Sent,
+    Taxonomy,
+    Tracked,
+    Uploaded,
+    VerifierKey,
+    VerifierKeys,
+)
 
 A = TypeVar("A", bound=Answer)
 
@@ -69,8 +81,16 @@ class Api:
         """The privacy notice 隐私告知 in force."""
         return await self._get(PrivacyNotice, request, "/api/identity/privacy-notice")
 
-    async def _get(self, kind: type[A], request: Request, path: str) -> A:
-        return kind.model_validate((await self._call(request, "GET", path)).json())
+    async def heads(self, request: Request, ledger: str, limit: int) -> Sequence[Head]:
+        """The heads that were signed last over a ledger, the latest first."""
+        return (await self._get(Heads, request, "/api/points/seals/checkpoints", ledger=ledger, limit=limit)).items
+
+    async def seal_keys(self, request: Request) -> Sequence[VerifierKey]:
+        """The public keys of the heads."""
+        return (await self._get(VerifierKeys, request, "/api/points/seals/key")).items
+
+    async def _get(self, kind: type[A], request: Request, path: str, **params: Any) -> A:
+        return kind.model_validate((await self._call(request, "GET", path, params=params)).json())
 
     async def _call(
         self, request: Request, method: str, path: str, *, key: str | None = None, **content: Any

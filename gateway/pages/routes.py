@@ -9,11 +9,12 @@ from gateway.pages import assets
 from gateway.pages.api import Api
 from gateway.pages.front import DemoCode, FrontPages, Services
 from gateway.pages.report import ReportPages
+from gateway.pages.seals import SealPages
 from gateway.pages.tracking import TrackingPages
 
 
 def page_routes(calls: Calls, services: Services, demo_codes: Sequence[DemoCode] = ()) -> list[Route]:
-    """The residents' pages: `/`, `/privacy`, `/q/{code}`, `/t/{token}`, and what they load.
+    """The residents' pages: `/`, `/privacy`, `/q/{code}`, `/t/{token}`, `/seals`, and what they load.
 
     `services` says which services can work, for the front page; `demo_codes` are listed there.
     """
@@ -22,5 +23,6 @@ def page_routes(calls: Calls, services: Services, demo_codes: Sequence[DemoCode]
         *FrontPages(api, services, demo_codes).routes(),
         *ReportPages(api).routes(),
         *TrackingPages(api).routes(),
+        *SealPages(api).routes(),
         *assets.routes(),
     ]

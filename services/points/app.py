@@ -19,14 +19,15 @@ from services.points.ledger.messages import PointsExpiring
 from services.points.ledger.writer import Writer
 from services.points.merchants import door, openapi
 from services.points.merchants.jobs import jobs as merchant_jobs
+from services.points.merchants.numbers import WAIT_SECONDS
 from services.points.merchants.platform import read_platform_keys
-from services.points.merchants.queries import WAIT_SECONDS
 from services.points.merchants.routes import OPEN_PATHS
 from services.points.merchants.routes import router as merchants
 from services.points.postings.actions import ByHand
 from services.points.postings.routes import holds, proposals, transfers
 from services.points.rewards.jobs import jobs as rewards_jobs
 from services.points.rewards.routes import coupons, rewards
+from services.points.seals.demand import OnDemand
 from services.points.seals.jobs import follow as seal
 from services.points.seals.jobs import sealing_of
 from services.points.seals.routes import router as seals
@@ -46,7 +47,8 @@ SERVICE = Service(
     ),
     title="Two-way points 双向积分+",
     description="Two ledgers: `staff` measures the handling of orders, `civic` is earned and spent by households.",
-    routers=[accounts, boards, rules, rewards, coupons, merchants, transfers, holds, proposals, seals],
+    # The first that are looked at are those that are asked for most.
+    routers=[transfers, accounts, rewards, coupons, merchants, boards, rules, holds, proposals, seals],
     max_body_bytes=MAX_BODY_BYTES,
     describe=openapi.describe,
 )
@@ -64,8 +66,8 @@ def create_app(settings: PointsSettings, directory: Directory) -> FastAPI:
     app.state.writer = Writer(runtime.db, runtime.vault, runtime.metrics)
     runtime.closing.append(app.state.writer.close)
     app.state.by_hand = ByHand(settings.hand_posting_limit, settings.hand_posting_day_limit)
-    app.state.turnstile = Turnstile()
     app.state.merchant_numbers = Turnstile(wait_seconds=WAIT_SECONDS)
     app.state.platform_keys = keys
-    app.state.sealing = sealing_of(runtime)
+    app.state.seals = OnDemand(sealing_of(runtime))
+    runtime.closing.append(app.state.seals.close)
     return app

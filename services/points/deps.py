@@ -1,20 +1,19 @@
 """What this service's routes ask for by type, besides the chassis's own."""
 
-from collections.abc import AsyncIterator, Callable
-from typing import Annotated, TypeVar
+from collections.abc import Callable
+from functools import cache
+from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Request
-from pydantic import BaseModel
+from pydantic import TypeAdapter
 from starlette.responses import Response
 
 from chassis.core.errors import DomainError
 from chassis.core.idempotency import Reply
-from chassis.core.turnstile import Turnstile
-from chassis.web.deps import take_turn
 from chassis.web.problems import domain_problem
 from chassis.web.router import reply_of, request_key, response_of
-from services.points.ledger.writer import DeedOf, Writer
-from services.points.terms import LedgerName
+from services.points.ledger.batches import DeedOf
+from services.points.ledger.writer import Writer
 
 Asked = TypeVar("Asked")
 Answered = TypeVar("Answered")
@@ -31,18 +30,22 @@ class AtTheWriter:
         self._request = request
         self._writer: Writer = request.app.state.writer
 
+    async def submit(self, deed: DeedOf[Asked, Answered], asked: Asked) -> Answered:
+        """Carry out one request that has an idempotency of its own. Raises as `Writer.submit`."""
+        return await self._writer.submit(deed, asked)
+
     async def answer(
         self,
         deed: DeedOf[Asked, Answered],
         asked: Asked,
-        render: Callable[[Answered], BaseModel],
+        render: Callable[[Answered], object],
         *,
         status: int | Callable[[Answered], int] = 200,
         size: int = 1,
     ) -> Response:
-        """Carry out one request; `render` makes the body of its answer, without I/O. Raises as `Writer.reply`.
+        """Carry out one request; `render` makes the body of its answer, a model or a dataclass, without I/O.
 
-        `status` may depend on the answer. `size` says how many commands it is worth.
+        `status` may depend on the answer. `size` says how many commands it is worth. Raises as `Writer.reply`.
         """
 
         def reply(answer: Answered | DomainError) -> Reply:
@@ -55,8 +58,14 @@ class AtTheWriter:
         return response_of(given, repeated=repeated)
 
 
-def _json(status: int, body: BaseModel) -> Reply:
-    return Reply(status, "application/json", body.model_dump_json(by_alias=True).encode())
+def _json(status: int, body: Any) -> Reply:
+    adapter = _adapter(type(body))  # type: ignore[arg-type]  # classes can be hashed
+    return Reply(status, "application/json", adapter.dump_json(body, by_alias=True))
+
+
+@cache
+def _adapter(kind: type[Any]) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
 async def _at_the_writer(request: Request) -> AtTheWriter:
@@ -65,18 +74,6 @@ async def _at_the_writer(request: Request) -> AtTheWriter:
 
 WriterDep = Annotated[AtTheWriter, Depends(_at_the_writer)]
 """The way to the ledgers' writer, in place of a session."""
-
-
-async def _civic_turn(request: Request) -> AsyncIterator[None]:
-    turnstile: Turnstile = request.app.state.turnstile
-    async with take_turn(request, turnstile, LedgerName.CIVIC):
-        yield
-
-
-CivicTurn = Annotated[None, Depends(_civic_turn, scope="function")]
-"""One's turn at the civic ledger. Declared before the session, which thus is opened after it began and committed before
-it ends: whoever waits for the ledger holds no connection.
-"""
 
 
 async def require_key(

@@ -77,7 +77,7 @@ def test_processes_that_need_them_at_the_same_moment_get_the_same_keys(tmp_path:
         assert process.stdin
         process.stdin.write(".")
         process.stdin.flush()
-    told = {process.communicate(timeout=60)[0] for process in started}
+    told = {process.communicate(timeout=180)[0] for process in started}
     assert len(told) == 1
     assert "[" in told.pop()
 

@@ -56,10 +56,10 @@ def report_number(home: Path, port: int, tmp_path: Path) -> str:
 def test_a_report_survives_kill_dash_nine_and_no_process_is_left(
     report_number: str, home: Path, port: int, tmp_path: Path
 ) -> None:
-    eventually(lambda: not list(servers_in(home / "postgres")), seconds=20)
+    eventually(lambda: not list(servers_in(home / "postgres")))
     process = start(home, port, tmp_path)
     try:
-        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False) as client:
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=60) as client:
             token = report_number.rsplit("/", 1)[1]
             assert client.get(f"/api/orders/track/{token}").status_code == 200
         assert "demo town has been loaded" not in process.output
@@ -98,7 +98,8 @@ def test_a_second_start_on_the_same_data_is_refused_and_the_first_goes_on(
         second = Process("up", env=environment(home, BEIYUAN_PORT=str(free_ports(1)[0])), log=tmp_path / "second.log")
         assert second.wait() == 1
         assert "BEIYUAN_HOME" in second.output
-        assert httpx2.get(f"http://127.0.0.1:{port}/readyz", trust_env=False, verify=False).status_code == 200
+        ready = httpx2.get(f"http://127.0.0.1:{port}/readyz", trust_env=False, verify=False, timeout=60)
+        assert ready.status_code == 200
         told = command("doctor", env=environment(home, BEIYUAN_PORT=str(port)))
         assert f"Port {port} is ours" in told
         assert "The tables of points are up to date" in told
@@ -126,7 +127,7 @@ def test_a_misspelt_or_impossible_setting_is_named(home: Path, tmp_path: Path) -
         env=environment(home, BEIYUAN_PROT="8000"),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
     assert "BEIYUAN_PROT" in told.stdout

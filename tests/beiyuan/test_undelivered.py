@@ -1,6 +1,6 @@
 """A message refused for ever, a job given up: what waits, what goes on, what the operator is told and can do."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid5
@@ -12,6 +12,7 @@ from sqlalchemy import select, text
 from beiyuan import deliveries, failed_jobs
 from beiyuan.doctor import examine
 from beiyuan.installation import AdminSettings, database_variable
+from chassis.core import clock
 from chassis.core.ids import new_id
 from chassis.core.jobs import defer
 from chassis.core.messages import publish
@@ -101,3 +102,17 @@ async def test_a_job_that_was_given_up_is_told_by_the_doctor_with_what_to_do(tow
     [job] = failed_jobs.failed_jobs(town.database.admin_url, "identity")
     assert failed_jobs.retry(town.database.admin_url, "identity", [job.id]) == 1
     assert not [finding for finding in examine(admin) if "given up" in finding.text]
+
+
+@pytest.mark.parametrize(
+    ("minutes", "level", "words"),
+    [(5, "bad", "ahead of"), (-5, "note", "behind"), (0, "ok", "agrees with")],
+    ids=["ahead", "behind", "right"],
+)
+async def test_a_machine_whose_clock_is_off_is_told_by_the_doctor(
+    admin: AdminSettings, monkeypatch: pytest.MonkeyPatch, minutes: int, level: str, words: str
+) -> None:
+    now = clock.now
+    monkeypatch.setattr(clock, "now", lambda: now() + timedelta(minutes=minutes))
+    [told] = [finding for finding in examine(admin) if "This machine's clock" in finding.text]
+    assert (told.level, words in told.text, bool(told.remedy)) == (level, True, level != "ok")

@@ -16,7 +16,8 @@ from chassis.core.client import CallRefused, Directory, ServiceClient
 from chassis.core.errors import FieldError, Unavailable
 from chassis.core.keys import generate_signing_key
 from chassis.core.tokens import ServiceTokens
-from tests.chassis.toy.processes import free_port, listening
+from tests.chassis.toy.processes import listening
+from tests.ports import held_port, url_of
 
 KEYS = {name: generate_signing_key(name) for name in ("orders", "points")}
 Handler = Callable[[Request], Awaitable[Response]]
@@ -154,12 +155,13 @@ async def test_over_the_network_it_is_the_same() -> None:
     async def handler(request: Request) -> Response:
         return JSONResponse({"echo": await request.json()})
 
-    url = f"http://127.0.0.1:{free_port()}"
-    calls = ServiceClient(Directory({"points": url}), ServiceTokens("orders", KEYS["orders"], KEYS))
-    try:
-        with pytest.raises(Unavailable):
-            await calls.post("points", "/x", {"a": 1}, safe=True)
-        async with listening(Starlette(routes=[Route("/x", handler, methods=["POST"])]), url):
-            assert await calls.post("points", "/x", {"a": 1}) == {"echo": {"a": 1}}
-    finally:
-        await calls.aclose()
+    with held_port() as held:
+        url = url_of(held)
+        calls = ServiceClient(Directory({"points": url}), ServiceTokens("orders", KEYS["orders"], KEYS))
+        try:
+            with pytest.raises(Unavailable):
+                await calls.post("points", "/x", {"a": 1}, safe=True)
+            async with listening(Starlette(routes=[Route("/x", handler, methods=["POST"])]), url):
+                assert await calls.post("points", "/x", {"a": 1}) == {"echo": {"a": 1}}
+        finally:
+            await calls.aclose()

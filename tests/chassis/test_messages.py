@@ -8,19 +8,21 @@ from datetime import timedelta
 from typing import Any, ClassVar
 from uuid import UUID
 
+import psycopg
 import pytest
 from cloudevents.core.formats.json import JSONFormat
 from cloudevents.core.v1.event import CloudEvent
-from sqlalchemy import event, text
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from chassis.core import clock, jobs, messages, relay, telemetry
+from chassis.core.clocks import CLOCKS_APART
 from chassis.core.db import Database
 from chassis.core.errors import DomainError, Unavailable
 from chassis.core.ids import made_before, new_id
-from chassis.core.messages import MAX_BATCH, Envelope, Message, Subscription, publish, publish_all
+from chassis.core.messages import MAX_BATCH, Envelope, Message, Pace, Subscription, publish, publish_all
 from chassis.core.relay import backoff_seconds
 from tests.chassis.toy import receiver, sender
 from tests.chassis.toy.sender import NOTES, NoteWritten
@@ -47,24 +49,25 @@ def envelope(words: str = "早上好", **changes: Any) -> dict[str, Any]:
 
 async def send(toys: ToyTown, *batch: dict[str, Any], issuer: str = "sender") -> list[tuple[str, str | None]]:
     """Outcome and reason of each message of a batch that `issuer` sends to the receiver."""
-    answer = await toys.runtime(issuer).client.post("receiver", TAKE, list(batch))
+    answer = await toys.runtime(issuer).client.post("receiver", TAKE, list(batch), timeout_seconds=60)
     assert [result["id"] for result in answer["results"]] == [item["id"] for item in batch]
     return [(result["outcome"], result["reason"]) for result in answer["results"]]
 
 
 @contextmanager
 def statements(db: Database) -> Iterator[list[str]]:
-    """The statements that the database is asked within the block."""
+    """The statements that the database is asked within the block, by whichever way."""
     issued: list[str] = []
+    execute = psycopg.AsyncCursor.execute
 
-    def note(*arguments: Any) -> None:
-        issued.append(arguments[2])
+    async def noting(cursor: psycopg.AsyncCursor[Any], query: Any, *arguments: Any, **options: Any) -> Any:
+        if cursor.connection.info.user == db.url.username:
+            issued.append(query)
+        return await execute(cursor, query, *arguments, **options)
 
-    event.listen(db.engine.sync_engine, "before_cursor_execute", note)
-    try:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(psycopg.AsyncCursor, "execute", noting)
         yield issued
-    finally:
-        event.remove(db.engine.sync_engine, "before_cursor_execute", note)
 
 
 async def states(toys: ToyTown) -> list[tuple[str, int]]:
@@ -162,6 +165,7 @@ async def test_three_hundred_facts_at_once_are_told_in_two_statements_and_arrive
         NoteWritten(occurred_at=clock.now(), box=f"box {number % 7}", number=number, words=f"{number}", remark="长")
         for number in range(300)
     ]
+    await states(pair)  # connecting takes statements too
     with statements(pair.db("sender")) as issued:
         async with pair.db("sender").transaction() as session:
             ids = await publish_all(session, facts)
@@ -172,6 +176,7 @@ async def test_three_hundred_facts_at_once_are_told_in_two_statements_and_arrive
 
 
 async def test_however_much_is_published_the_relay_is_woken_once_and_costs_no_statement(pair: ToyTown) -> None:
+    await states(pair)  # connecting takes statements too
     with statements(pair.db("sender")) as issued:
         async with pair.db("sender").transaction() as session:
             for number in range(5):
@@ -304,6 +309,36 @@ async def test_a_long_batch_takes_effect_in_parts_so_that_nobody_waits_for_the_l
     assert effective == before
 
 
+@pytest.mark.parametrize("transaction", [0.001, 0.01, 0.5], ids=["quick", "usual", "overloaded"])
+def test_parts_are_as_long_as_a_moment_allows_however_long_a_transaction_takes_in_itself(transaction: float) -> None:
+    pace, sizes = Pace(), []
+    for part in range(40):
+        one = 0.0005 if part < 20 else 0.002  # seconds
+        sizes.append(pace.size)
+        pace.learn(pace.size, transaction + pace.size * one)
+    assert 150 < sizes[19] < 300
+    assert 40 < sizes[39] < 100
+
+
+def test_the_pace_is_kept_over_short_parts_and_one_that_waited_long() -> None:
+    pace = Pace()
+    for _ in range(10):
+        pace.learn(pace.size, 0.01 + pace.size * 0.0005)
+    before = pace.size
+    pace.learn(3, 0.01)
+    pace.learn(1, 5.0)
+    assert pace.size == before
+    pace.learn(before, 0.1)
+    pace.learn(before, 5.0)
+    assert pace.size < before / 10
+
+
+async def test_the_next_batch_goes_on_at_the_pace_of_the_last(pair: ToyTown, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(messages, "_PART_SECONDS", 100)
+    await send(pair, *[envelope(f"{number}") for number in range(60)])
+    assert pair.runtime("receiver").pace.size == 160
+
+
 async def test_one_refused_holds_up_its_own_aggregate_in_all_that_follows(pair: ToyTown) -> None:
     bad, good = [{"subject": f"box/{box}"} for box in ("bad", "good")]
     batch = [envelope("refuse this", **bad), *[envelope(f"{number}", **good) for number in range(30)]]
@@ -321,6 +356,13 @@ async def test_what_waits_behind_a_parked_one_goes_on_when_that_is_skipped(pair:
     assert await pair.taken() == ["after"]
 
 
+@pytest.fixture
+def long_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed waits until the test makes it due: the pause between tries is over by itself on no machine."""
+    monkeypatch.setattr(relay, "backoff_seconds", lambda failures, *, longest: 3600.0)
+
+
+@pytest.mark.usefixtures("long_pauses")
 async def test_one_that_fails_is_tried_again_later_and_only_its_aggregate_waits(pair: ToyTown) -> None:
     receiver.moods["fail"] = 4  # with the batch and alone, twice
     await pair.write("bad", "fail at first", "after")
@@ -339,6 +381,7 @@ async def test_one_that_fails_is_tried_again_later_and_only_its_aggregate_waits(
     assert await states(pair) == [("sent", 3), ("sent", 1), ("sent", 1)]
 
 
+@pytest.mark.usefixtures("long_pauses")
 async def test_a_receiver_that_is_busy_is_not_a_refusal(pair: ToyTown) -> None:
     receiver.moods["away"] = 2
     await pair.write("letters", "away at first", "after")
@@ -563,10 +606,44 @@ async def test_what_waits_or_is_parked_outlives_every_clearing_up(pair: ToyTown)
     ]
 
 
-async def forget(toys: ToyTown) -> None:
-    """Clear up at the receiver, as the daily job does."""
+async def test_a_machine_whose_clock_is_far_ahead_forgets_nothing_and_refuses_nothing_for_ever(
+    pair: ToyTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with pair.writer() as client:
+        note = {"box": "letters", "words": "published"}
+        assert (await client.post(NOTES, json=note, headers={"Idempotency-Key": "young"})).status_code == 201
+    await pair.deliver()
+    old = envelope("old", id=published(70))
+    with monkeypatch.context() as wrong:
+        now, ahead = clock.now, timedelta(days=100)
+        wrong.setattr(clock, "now", lambda: now() + ahead)
+        wrong.setattr(messages, "made_before", lambda age: made_before(age - ahead))
+        for service in ("sender", "receiver"):
+            await forget(pair, service)
+        assert await send(pair, envelope("young"), old) == [("failed", "unavailable"), ("deferred", None)]
+    assert await pair.column("sender", "SELECT key FROM request") == ["young"]
+    assert await pair.column("sender", "SELECT data->>'words' FROM message") == ["published"]
+    assert len(await pair.column("receiver", "SELECT id FROM received")) == 1
+    assert (await send(pair, old))[0][0] == "refused"
+
+
+async def test_a_clock_that_is_a_little_ahead_or_behind_forgets_all_the_same(
+    pair: ToyTown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await send(pair, envelope(id=published(59)), envelope(id=published(59)))
+    monkeypatch.setattr(messages, "REMEMBERED", timedelta(days=57))  # three days later
+    now = clock.now
+    for off in (CLOCKS_APART * 2, CLOCKS_APART / 2):
+        monkeypatch.setattr(clock, "now", lambda off=off: now() + off)
+        await forget(pair, "receiver")
+        left = len(await pair.column("receiver", "SELECT id FROM received"))
+        assert left == (2 if off > CLOCKS_APART else 0)
+
+
+async def forget(toys: ToyTown, service: str = "receiver") -> None:
+    """Clear up, as the daily job does."""
     [job] = [job for job in jobs._own_jobs() if job.name == "chassis.forget"]
-    await job.function(toys.runtime("receiver"))
+    await job.function(toys.runtime(service))
 
 
 def test_two_views_of_one_type_are_noticed_at_start() -> None:

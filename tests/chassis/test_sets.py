@@ -13,7 +13,7 @@ from chassis.core import idempotency
 from chassis.core.errors import IdempotencyKeyReused
 from chassis.core.idempotency import AnsweredMeanwhile, Reply, RequestKey
 from chassis.core.ids import new_id
-from chassis.core.messages import Envelope, Subscription, Subscriptions, receive
+from chassis.core.messages import Envelope, Pace, Subscription, Subscriptions, receive
 from chassis.web.auth import runtime_of
 from chassis.web.router import Router, reply_of, request_key, response_of
 from tests.chassis.toy.receiver import NoteWritten, take_note
@@ -51,7 +51,7 @@ class Taker:
 
 
 async def receive_all(toys: ToyTown, subscriptions: dict[str, Subscription], *batch: Envelope) -> list[str]:
-    results = await receive(toys.db("receiver"), subscriptions, "sender", batch)
+    results = await receive(toys.db("receiver"), subscriptions, "sender", batch, Pace())
     return [result.outcome for result in results]
 
 

@@ -11,7 +11,7 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import OctKey, OKPKey
 
-from chassis.core import clock
+from chassis.core import clock, tokens
 from chassis.core.actor import Actor
 from chassis.core.errors import Unavailable
 from chassis.core.ids import new_id
@@ -88,6 +88,24 @@ async def test_an_expired_token_is_refused_even_where_it_was_good_before() -> No
             await checking.actor(token)
         with pytest.raises(InvalidToken):
             await Identity(KEY).checking().actor(token)
+
+
+async def test_a_token_with_one_character_changed_is_refused_though_the_true_one_is_known() -> None:
+    checking, token = Identity(KEY).checking(), encode_access_token(KEY, WHO, seconds=60)
+    assert await checking.actor(token) == WHO
+    for place in (5, token.index(".") + 5, token.rindex(".") + 5):
+        forged = token[:place] + ("A" if token[place] != "A" else "B") + token[place + 1 :]
+        with pytest.raises(InvalidToken):
+            await checking.actor(forged)
+    assert await checking.actor(token) == WHO
+
+
+async def test_only_so_many_tokens_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokens, "_CACHED_TOKENS", 3)
+    checking = Identity(KEY).checking()
+    for seconds in range(60, 70):
+        assert await checking.actor(encode_access_token(KEY, WHO, seconds=seconds)) == WHO
+    assert len(checking._checked) == 3
 
 
 async def test_clocks_that_differ_by_a_second_do_not_throw_anybody_out() -> None:

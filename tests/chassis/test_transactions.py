@@ -14,6 +14,7 @@ from chassis.core.errors import Conflict
 from chassis.core.ids import new_id
 from chassis.web.deps import SessionDep
 from chassis.web.router import Router
+from tests.chassis.toy.processes import eventually
 from tests.chassis.toy.proxy import proxy
 from tests.chassis.toy.sender import NOTES
 from tests.chassis.toy.tables import Note
@@ -295,7 +296,8 @@ async def test_a_database_in_trouble_is_a_503_and_the_service_goes_on(toys: ToyT
     async def count(session: SessionDep) -> int:
         return await session.scalar(text("SELECT count(*) FROM note")) or 0
 
-    await toys.serve(service_of(router), statement_timeout_seconds=0.1)
+    # Short where it is to end; elsewhere no statement of a busy machine may take as long.
+    await toys.serve(service_of(router), statement_timeout_seconds=3 if "pg_sleep" in trouble else 60)
     answer = await post(toys, "/trouble")
     assert (answer.status_code, answer.json()["code"]) == (503, "unavailable")
     refuses_secrets(answer)
@@ -308,8 +310,14 @@ async def test_a_transaction_left_idle_is_ended_by_the_server_and_answered_as_bu
 
     @router.post("/dawdle")
     async def dawdle(session: SessionDep) -> None:
+        ours = await session.scalar(text("SELECT pg_backend_pid()"))
         await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 20"))
-        await asyncio.sleep(0.3)
+
+        async def ended() -> bool:
+            found = "SELECT count(*) FROM pg_stat_activity WHERE pid = :ours"
+            return await toys.column("sender", found, ours=ours) == [0]
+
+        await eventually(ended, what="the server ends it")
         await session.execute(text("SELECT 1"))
 
     await toys.serve(service_of(router))

@@ -47,7 +47,7 @@ async def connected(*addresses: str) -> AsyncIterator[list[httpx2.AsyncClient]]:
         limits = httpx2.Limits(max_connections=FAMILIES, max_keepalive_connections=FAMILIES)
         yield [
             await stack.enter_async_context(
-                httpx2.AsyncClient(base_url=address, limits=limits, timeout=60, trust_env=False, verify=False)
+                httpx2.AsyncClient(base_url=address, limits=limits, timeout=300, trust_env=False, verify=False)
             )
             for address in addresses
         ]
@@ -228,7 +228,7 @@ async def test_a_sign_up_that_met_a_deadlock_is_tried_again_at_its_turn(
         return await real(*arguments)
 
     monkeypatch.setattr(queries, "standing", standing)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         assert (await events.sign_up(activity_id, family))["state"] == "confirmed"
         assert (await events.sign_up(activity_id, await events.family()))["state"] == "confirmed"
     assert failures == []

@@ -1,12 +1,13 @@
 """A gateway with stand-ins behind it, in both of the ways that services can be reached."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import httpx2
 import pytest
+import time_machine
 
 from beiyuan.names import SERVICES
 from chassis.core import keys
@@ -16,6 +17,8 @@ from gateway.settings import GatewaySettings
 from tests.gateway.standin import Gate, StandIn, serving
 
 NOBODY = "http://127.0.0.1:1"
+PATIENT = {"home_part_seconds": 60, "connect_seconds": 60}
+"""No machine is so slow that this is over by itself."""
 OpenGate = Callable[..., AbstractAsyncContextManager[Gate]]
 
 
@@ -44,7 +47,7 @@ def open_gate(_services: tuple[dict[str, StandIn], dict[str, str]], keys_dir: Pa
 
     @asynccontextmanager
     async def opened(*, absent: tuple[str, ...] = (), **settings: Any) -> AsyncIterator[Gate]:
-        configured = GatewaySettings(keys_dir=keys_dir, **settings)
+        configured = GatewaySettings(keys_dir=keys_dir, **(PATIENT | settings))
         directory = Directory({name: NOBODY if name in absent else url for name, url in urls.items()})
         for name, service in services.items():
             service.forget()
@@ -53,11 +56,20 @@ def open_gate(_services: tuple[dict[str, StandIn], dict[str, str]], keys_dir: Pa
         app = create_app(configured, directory)
         async with (
             serving(app, proxy_headers=False, server_header=False) as port,
-            httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False) as client,
+            httpx2.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", trust_env=False, verify=False, timeout=60
+            ) as client,
         ):
             yield Gate(port, services, configured, client)
 
     return opened
+
+
+@pytest.fixture
+def mid_window() -> Iterator[None]:
+    """Time stands still in the middle of a window of the limits, so that none begins anew amid a test's requests."""
+    with time_machine.travel(1_800_000_030, tick=False):
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -115,6 +115,7 @@ def test_those_who_have_gone_leave_nothing_behind_in_the_counts() -> None:
         assert (storage.get("another"), len(storage.storage), len(storage.expirations)) == (1, 1, 1)
 
 
+@pytest.mark.usefixtures("mid_window")
 async def test_one_address_over_its_limit_leaves_the_others_alone(open_gate: OpenGate) -> None:
     async with open_gate(limit_per_address=1, trusted_proxies="127.0.0.1") as gate:
         statuses = []
@@ -124,6 +125,7 @@ async def test_one_address_over_its_limit_leaves_the_others_alone(open_gate: Ope
         assert statuses == [200, 429, 200, 200, 429, 200], "an IPv6 client is its /64"
 
 
+@pytest.mark.usefixtures("mid_window")
 async def test_a_person_over_their_limit_is_refused_wherever_they_are(open_gate: OpenGate) -> None:
     async with open_gate(limit_per_person=1, trusted_proxies="127.0.0.1") as gate:
         me, you = bearer(gate.token(RESIDENT)), bearer(gate.token(actor("resident")))
@@ -145,6 +147,7 @@ async def test_no_origin_may_call_by_default(gate: Gate) -> None:
     assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.usefixtures("mid_window")
 async def test_a_configured_origin_may_call_and_read_refusals(open_gate: OpenGate) -> None:
     async with open_gate(cors_origins="https://app.example.org,https://b.example.org", limit_on_loopback=2) as gate:
         origin = {"Origin": "https://app.example.org"}

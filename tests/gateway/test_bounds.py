@@ -57,7 +57,7 @@ async def test_a_body_that_trickles_in_is_given_up(open_gate: OpenGate) -> None:
 
 
 async def test_a_service_that_does_not_answer_in_time_is_given_up(open_gate: OpenGate) -> None:
-    async with open_gate(answer_seconds=1) as gate:
+    async with open_gate(answer_seconds=2) as gate:
         for method, content in (("GET", None), ("POST", b"body")):
             gate.orders.forget()
             answer = await gate.client.request(method, "/api/orders/wait", content=content)
@@ -70,9 +70,9 @@ async def test_a_slow_upload_does_not_count_against_the_service(open_gate: OpenG
     async def slowly() -> AsyncIterator[bytes]:
         for _ in range(4):
             yield b"x"
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(1)
 
-    async with open_gate(answer_seconds=1.2) as gate:
+    async with open_gate(answer_seconds=3) as gate:
         assert (await gate.client.post("/api/orders/echo", content=slowly())).json()["body"] == b"xxxx".hex()
 
 

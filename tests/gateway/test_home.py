@@ -162,7 +162,7 @@ async def test_identity_going_down_leaves_the_other_parts_to_those_who_are_signe
 async def test_a_slow_part_is_not_waited_for_and_its_service_stops_working_on_it(
     open_gate: OpenGate, part: str
 ) -> None:
-    async with open_gate(home_part_seconds=1) as gate:
+    async with open_gate(home_part_seconds=2) as gate:
         service = gate.services[WHERE[part][0]]
         stopped = asyncio.Event()
 
@@ -317,6 +317,7 @@ async def test_many_first_screens_at_once_are_not_mixed_up(gate: Gate) -> None:
         assert all(got[part] == [{"token": token}] for part in WHERE if part != "me")
 
 
+@pytest.mark.usefixtures("mid_window")
 async def test_a_first_screen_counts_as_one_request(open_gate: OpenGate) -> None:
     async with open_gate(limit_on_loopback=2) as gate:
         furnish(gate)

@@ -1,6 +1,5 @@
 """People of a test's own, as they use the service: each signed in, from an address of their own."""
 
-import secrets
 from dataclasses import dataclass
 from datetime import date, timedelta
 from typing import Any
@@ -17,13 +16,9 @@ from services.identity.guardianship.terms import TEXTS
 from services.identity.people import actions as people
 from services.identity.terms import ConsentPurpose
 from tests.identity.service import Identity
+from tests.town import new_address, new_phone
 
 RECORD, ACTIVITIES = (TEXTS[purpose].version for purpose in (ConsentPurpose.CHILD_RECORD, ConsentPurpose.ACTIVITIES))
-
-
-def new_phone() -> str:
-    """A number that nobody has."""
-    return f"100{secrets.randbelow(10**8):08d}"
 
 
 def years_ago(years: int, days: int = 0) -> str:
@@ -137,8 +132,7 @@ class Street:
 
     def signed_in(self, person_id: UUID | str, name: str = "", phone: str = "") -> Someone:
         """This person with a token in hand."""
-        address = f"198.18.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
-        someone = Someone(self, str(person_id), name, phone, address)
+        someone = Someone(self, str(person_id), name, phone, new_address())
         self.people.append(someone)
         return someone
 

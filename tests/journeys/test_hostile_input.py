@@ -18,7 +18,7 @@ CASES = [
 ]
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize(("running", "role"), CASES, indirect=["running"])
 def test_no_input_breaks_the_server_or_its_contract(running: Running, role: str, tmp_path: Path) -> None:
     fuzz(running, role, tmp_path, phases="examples,coverage,fuzzing")

@@ -10,7 +10,6 @@ import httpx2
 import pytest
 from PIL import Image
 
-from chassis.core.ids import new_id
 from tests.journeys.running import Running, eventually
 
 
@@ -45,7 +44,7 @@ def report(running: Running, code: dict[str, Any], **more: Any) -> dict[str, Any
             "qr_code": code["code"],
             "subitem_code": "H0101",
             "description": "楼顶漏雨，雨水流到楼道里 😟 <b>急</b>",
-            "contact": {"name": "钱测试", "phone": f"100{new_id().int % 10**8:08d}"},
+            "contact": {"name": "钱测试", "phone": running.new_phone()},
             "photos": [upload(client)],
         }
         answer = client.post("/api/orders/reports", json=body | more)

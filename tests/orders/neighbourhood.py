@@ -17,7 +17,7 @@ from chassis.core.messages import MessageRow
 from services.orders.places import actions as places
 from services.orders.terms import Level, PlaceKind
 from tests.orders.images import photo
-from tests.town import Town, actor
+from tests.town import Town, actor, new_address, new_phone
 
 LIFT_DOOR = "P0104"  # the property company's, 24 hours, not urgent
 TRAPPED = "P0101"  # the property company's, 2 hours, urgent
@@ -203,11 +203,6 @@ class Neighbourhood:
             return [(row.type.split(".")[1], row.data) for row in await session.scalars(statement)]
 
 
-def new_phone() -> str:
-    """A number that nobody has."""
-    return f"100{secrets.randbelow(10**8):08d}"
-
-
 def new_device() -> str:
     """An address that no other test comes from."""
-    return f"198.18.{secrets.randbelow(256)}.{secrets.randbelow(256)}:{secrets.randbelow(10**6)}"
+    return f"{new_address()}:40000"

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from tests.orders.neighbourhood import Neighbourhood, new_phone
-from tests.town import actor
+from tests.orders.neighbourhood import Neighbourhood
+from tests.town import actor, new_phone
 
 LONG = "长" * 2001
 NASTY = ["nul \0 in it", "lone \ud800 surrogate", "bell \x07", "turned \u202e round", "", " ", LONG, 5, True, None, []]

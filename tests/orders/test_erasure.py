@@ -14,8 +14,8 @@ from chassis.core.tokens import ServiceTokens
 from services.orders.intake.jobs import find_reporter
 from services.orders.intake.tables import Report
 from tests.orders.conftest import Identity
-from tests.orders.neighbourhood import Neighbourhood, new_phone
-from tests.town import actor
+from tests.orders.neighbourhood import Neighbourhood
+from tests.town import actor, new_phone
 
 NAME = "张三丰"
 

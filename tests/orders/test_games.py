@@ -13,9 +13,9 @@ from services.orders.intake.tables import Report
 from services.orders.terms import State
 from services.orders.workflow.queries import lock_order
 from tests.orders.conftest import Identity
-from tests.orders.neighbourhood import RUDE, Neighbourhood, at, new_phone
+from tests.orders.neighbourhood import RUDE, Neighbourhood, at
 from tests.orders.test_handling import refused
-from tests.town import actor
+from tests.town import actor, new_phone
 
 GOOD = {"contacted": True, "solved": True, "satisfied": "satisfied"}
 

@@ -13,8 +13,8 @@ from services.orders.intake.queries import open_sealed
 from services.orders.intake.tables import Addition, Report
 from services.orders.places import actions as places
 from services.orders.terms import PlaceKind
-from tests.orders.neighbourhood import Neighbourhood, at, new_device, new_phone
-from tests.town import actor
+from tests.orders.neighbourhood import Neighbourhood, at, new_device
+from tests.town import actor, new_phone
 
 
 async def row_of(hood: Neighbourhood, report: dict[str, Any]) -> Report:

@@ -11,8 +11,8 @@ from multiprocessing.context import ForkServerProcess
 from typing import Any
 
 import httpx2
+import psycopg
 import uvicorn
-from sqlalchemy import event
 from starlette.responses import JSONResponse
 
 from chassis.core.client import Directory
@@ -22,7 +22,7 @@ from services.points.settings import PointsSettings
 
 PR_SET_PDEATHSIG = 1
 DIES = "X-Dies"
-"""Header of a request that its process shall not survive: so many steps in the database, or `answering`."""
+"""Header of a request that its process shall not survive: so many exchanges with the database, or `answering`."""
 ANSWERING = "answering"
 
 processes = multiprocessing.get_context("forkserver")  # it imports the service once, and then only forks
@@ -35,9 +35,13 @@ class Mortal:
     def __init__(self, app: Any) -> None:
         self.app = app
         self.steps_left: int | None = None
-        engine = app.state.runtime.db.engine.sync_engine
-        event.listen(engine, "before_cursor_execute", lambda *_: self._step())
-        event.listen(engine, "commit", lambda *_: self._step())
+        exchange = psycopg.AsyncConnection.wait
+
+        async def wait(connection: psycopg.AsyncConnection[Any], *arguments: Any, **named: Any) -> Any:
+            self._step()
+            return await exchange(connection, *arguments, **named)
+
+        psycopg.AsyncConnection.wait = wait  # type: ignore[assignment, method-assign]  # all goes by here, COPY and COMMIT too
 
     def _step(self) -> None:
         if self.steps_left is None:

@@ -171,23 +171,34 @@ async def test_points_follow_a_chain_of_mergers_in_whatever_order_they_are_told(
     await points.check()
 
 
-async def test_a_merger_neither_fills_nor_empties_a_cap(points: Points) -> None:
+async def test_a_family_that_joined_another_shares_one_cap_with_it_and_keeps_what_both_have(points: Points) -> None:
     old, new, person = Family(), Family(), new_id()
 
     def report(household: UUID) -> Told:
         return Order().closed(new_id(), reporter_id=person, reporter_household_id=household)
 
-    await points.tell(*[report(old.id) for _ in range(4)], *[report(new.id) for _ in range(3)])
+    await points.tell(*[report(family.id) for family in (old, new, new)])
     await points.tell(Attendance(person_id=person, household_id=old.id).verified(180))
     await points.tell(old.dissolved(2, new.id))
-    before = 8 + 6 + 36
+    before = 2 + 4 + 36
     assert await stored(points, new.id) == (before,)
-    await points.tell(*[report(old.id) for _ in range(3)])
-    assert await stored(points, new.id) == (before + 2,), "what the old household had left of its month"
-    await points.tell(*[report(new.id) for _ in range(3)])
-    assert await stored(points, new.id) == (before + 2 + 4,), "and the new one of its own"
+    await points.tell(report(old.id), report(new.id))
+    assert await stored(points, new.id) == (before + 4,), "what the two had left of one month"
+    await points.tell(report(old.id), report(new.id))
+    assert await stored(points, new.id) == (before + 4,), "and no second one"
     await points.tell(*[Attendance(person_id=person, household_id=family.id).verified(180) for family in (new, old)])
-    assert await stored(points, old.id, new.id) == (0, before + 6 + 12), "and the person of their day"
+    assert await stored(points, old.id, new.id) == (0, before + 4 + 12), "and the person of their day"
+    await points.check()
+
+
+async def test_families_that_both_had_used_up_their_month_keep_it_and_earn_no_third(points: Points) -> None:
+    old, new = Family(), Family()
+    reports = [Order().closed(new_id(), reporter_id=new_id(), reporter_household_id=old.id) for _ in range(5)]
+    reports += [Order().closed(new_id(), reporter_id=new_id(), reporter_household_id=new.id) for _ in range(5)]
+    await points.tell(*reports, old.dissolved(2, new.id))
+    assert await stored(points, new.id) == (20,)
+    await points.tell(Order().closed(new_id(), reporter_id=new_id(), reporter_household_id=new.id))
+    assert await stored(points, new.id) == (20,)
     await points.check()
 
 

@@ -100,6 +100,36 @@ async def test_points_that_have_expired_are_not_shown_as_spendable_swept_or_not(
     await own_desk.points.check()
 
 
+async def test_what_was_held_before_two_households_became_one_was_each_ones_own(own_desk: Desk) -> None:
+    old, new = Family(), Family()
+    paths: dict[UUID, str] = {}
+    with clock.frozen(START):
+        for family, amount in ((old, 4), (new, 5)):
+            await own_desk.give(family.id, 10)
+            lapses_at = (START + timedelta(days=30)).isoformat()
+            hold = {"debit": wallet(family.id), "credit": ISSUANCE, "amount": amount, "lapses_at": lapses_at}
+            made = await own_desk.done(HOLDS, hold | {"reason": "x"})
+            paths[family.id] = f"{HOLDS}/{made['hold']['id']}"
+    with clock.frozen(START + timedelta(hours=2)):
+        await own_desk.points.tell(old.dissolved(2, new.id))
+    with clock.frozen(START + timedelta(hours=4)):
+        await own_desk.done(f"{paths[old.id]}/void", {"reason": "x"}, status=200)
+    with clock.frozen(START + timedelta(hours=6)):
+        await own_desk.done(f"{paths[new.id]}/post", {"reason": "x"})
+    with clock.frozen(START + timedelta(hours=8)):
+        past = [
+            [
+                state(await own_desk.account(wallet_id(family.id), as_of=(START + timedelta(hours=hours)).isoformat()))
+                for hours in (1, 3, 5, 7)
+            ]
+            for family in (old, new)
+        ]
+    assert past == [
+        [(10, 4, 0, 6, 1), (0, 0, 0, 0, 2), (0, 0, 0, 0, 2), (0, 0, 0, 0, 2)],
+        [(10, 5, 0, 5, 1), (20, 9, 0, 11, 2), (20, 5, 0, 15, 2), (15, 0, 0, 15, 3)],
+    ]
+
+
 async def test_a_household_sees_what_expires_when(own_desk: Desk) -> None:
     home = new_id()
     member = actor("resident", household_id=home)

@@ -2,29 +2,29 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
-import psycopg
 import structlog
-from psycopg.rows import TupleRow
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.db import driver_connection, driver_errors
 from services.points.awards import queries
 from services.points.awards.decisions import (
     COLUMNS,
-    STORED,
     Decisions,
     FactKey,
-    Granted,
     Record,
     award,
+    by_household,
+    count_families,
+    households_with_caps,
     row_of,
     take_back,
 )
 from services.points.awards.errors import RulesChanged
-from services.points.awards.facts import FACTS, ToldFact
+from services.points.awards.facts import ToldFact
 from services.points.awards.rules import Rule, Rulebook
+from services.points.households.queries import ONE_FAMILY
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import Command
 from services.points.ledger.needs import Needs, needs_of
@@ -32,30 +32,13 @@ from services.points.ledger.rows import copy_rows
 from services.points.terms import LedgerName
 
 log = structlog.get_logger(__name__)
-Driver = psycopg.AsyncConnection[TupleRow]
 
 _TYPES = (
     "uuid int8 int8 varchar uuid text int8 uuid uuid uuid uuid uuid varchar uuid text int8 int8 uuid timestamptz"
     " timestamptz int8"
 )
+_EVER = 2**62
 # Arrays go in binary: as text each item costs several times as much, and JSON a hundred times.
-_KNOWN = """
-SELECT type, fact_id FROM unnest(%b::text[], %b::uuid[]) AS told (type, fact_id) JOIN fact USING (type, fact_id)
-"""
-_WITHDRAWN = """
-SELECT told.type, told.fact_id FROM unnest(%b::text[], %b::uuid[]) AS told (type, fact_id)
-JOIN fact ON fact.withdraws = told.type AND fact.fact_id = told.fact_id
-"""
-_OF_SUBJECTS = """
-SELECT fact.type, fact.position, fact.data FROM unnest(%b::uuid[], %b::text[]) AS about (subject_id, type)
-JOIN fact ON fact.subject_id = about.subject_id AND fact.type = about.type
-WHERE NOT EXISTS (SELECT FROM fact AS w WHERE w.withdraws = fact.type AND w.fact_id = fact.fact_id)
-ORDER BY fact.position
-"""
-_STANDING = f"""
-SELECT {STORED} FROM award JOIN fact ON fact.position = award.fact_position
-WHERE award.subject_id = ANY(%b) AND award.withdrawn_at IS NULL
-"""  # noqa: S608  # columns of ours
 _INSERT = """
 INSERT INTO fact (type, fact_id, withdraws, subject_kind, subject_id, subject_label, activity_id, occurred_at,
     accepted_at, data)
@@ -102,32 +85,33 @@ class Acceptance:
         driver = await driver_connection(session)
         with driver_errors(driver):
             new = await _unknown(driver, requests)
-            older = await self._read(driver, list(new.values()))
+            before = await queries.before(driver, list(new.values()))
             positions = await _insert(driver, at, list(new.values()))
         self._new = {key: Record(fact, positions[key], _awards(book, fact)) for key, fact in new.items()}
-        for position, fact in older:
+        self._decisions.withdrawn |= before.withdrawn
+        for standing in before.standing:
+            self._decisions.stand(standing)
+        for position, fact in before.older:
             record = Record(fact, position, _awards(book, fact))
             self._decisions.of_subjects.setdefault((fact.subject_id, fact.type), []).append(record)
+        await self._count_families(driver)
         return self._needs()
 
-    async def _read(self, driver: Driver, new: Sequence[ToldFact]) -> list[tuple[int, ToldFact]]:
-        """What is withdrawn already, what stands, and the earlier facts that may take the place of withdrawn ones."""
-        told = [(fact.type, fact.fact_id) for fact in new if fact.withdraws is None]
-        about = {(fact.subject_id, fact.withdraws) for fact in new if fact.withdraws is not None}
-        async with driver.pipeline():
-            withdrawn = await driver.cursor(binary=True).execute(_WITHDRAWN, _columns(told))
-            standing = await driver.cursor(binary=True).execute(_STANDING, [list({fact.subject_id for fact in new})])
-            older = await driver.cursor(binary=True).execute(_OF_SUBJECTS, _columns(about))
-            self._decisions.withdrawn.update(cast(list[FactKey], await withdrawn.fetchall()))
-            for row in await standing.fetchall():
-                self._decisions.stand(Granted.read(row))
-            found = await older.fetchall()
-        return [(position, FACTS[type_].model_validate(data)) for type_, position, data in found if type_ in FACTS]
+    async def _count_families(self, driver: queries.Driver) -> None:
+        """Most rules have no caps of households, and most households have not joined another."""
+        records = self._records()
+        if asked := households_with_caps(records):
+            with driver_errors(driver):
+                cursor = driver.cursor(binary=True)
+                found = await cursor.execute(ONE_FAMILY, {"households": list(asked), "before": _EVER})
+                count_families(records, by_household(await found.fetchall()))
+
+    def _records(self) -> list[Record]:
+        return [*self._new.values(), *(one for found in self._decisions.of_subjects.values() for one in found)]
 
     def _needs(self) -> Needs:
         """What of the ledger the facts may touch, whatever becomes of each."""
-        older = [record for found in self._decisions.of_subjects.values() for record in found]
-        asked: list[Command] = [one for record in (*self._new.values(), *older) for _, one in record.awards]
+        asked: list[Command] = [one for record in self._records() for _, one in record.awards]
         gone = {(fact.withdraws, fact.fact_id): fact for fact in (record.fact for record in self._new.values())}
         standing = [(one, gone.get(one.fact_key)) for one in self._decisions.standing.values()]
         asked += [take_back(one, withdrawal) for one, withdrawal in standing if withdrawal]
@@ -146,21 +130,20 @@ class Acceptance:
         with driver_errors(driver):
             if gone:
                 rows = [(one.id, one.withdrawn_at, one.withdrawn_position) for one in gone]
-                await driver.execute(_WITHDRAW, _columns(rows))
+                await driver.execute(_WITHDRAW, queries.columns_of(rows))
             await copy_rows(driver, "award", COLUMNS, _TYPES, list(map(row_of, self._decisions.granted)))
 
 
-async def _unknown(driver: Driver, told: Sequence[ToldFact]) -> dict[FactKey, ToldFact]:
+async def _unknown(driver: queries.Driver, told: Sequence[ToldFact]) -> dict[FactKey, ToldFact]:
     by_key: dict[FactKey, ToldFact] = {}
     for fact in told:
         by_key.setdefault((fact.type, fact.fact_id), fact)
-    cursor = driver.cursor(binary=True)
-    for key in await (await cursor.execute(_KNOWN, _columns(by_key))).fetchall():
-        del by_key[cast(FactKey, key)]
+    for key in await queries.known(driver, by_key):
+        del by_key[key]
     return by_key
 
 
-async def _insert(driver: Driver, at: datetime, new: Sequence[ToldFact]) -> dict[FactKey, int]:
+async def _insert(driver: queries.Driver, at: datetime, new: Sequence[ToldFact]) -> dict[FactKey, int]:
     if not new:
         return {}
     rows = [
@@ -177,7 +160,7 @@ async def _insert(driver: Driver, at: datetime, new: Sequence[ToldFact]) -> dict
         )
         for fact in new
     ]
-    cursor = await driver.cursor(binary=True).execute(_INSERT, [at, *_columns(rows)])
+    cursor = await driver.cursor(binary=True).execute(_INSERT, [at, *queries.columns_of(rows)])
     return {(type_, fact_id): position for type_, fact_id, position in await cursor.fetchall()}
 
 
@@ -195,7 +178,3 @@ def _awards(book: Rulebook, fact: ToldFact) -> list[Any]:
         )
 
     return [(merit, award(merit, fact)) for merit in book.merits(fact, failed)]
-
-
-def _columns(rows: Collection[tuple[Any, ...]]) -> list[list[Any]]:
-    return list(map(list, zip(*rows, strict=True))) if rows else [[], []]

@@ -3,7 +3,8 @@
 The same code accepts facts and replays them.
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from operator import attrgetter
 from typing import Any, Protocol
@@ -12,6 +13,7 @@ from uuid import UUID
 from chassis.core.ids import new_id
 from services.points.awards.facts import ToldFact
 from services.points.awards.rules import Merit
+from services.points.awards.terms import CapScope
 from services.points.ledger.core.commands import Award, CapKey, TakeBack
 from services.points.ledger.core.state import Result
 
@@ -180,6 +182,33 @@ def award(merit: Merit, fact: ToldFact) -> Award:
         occurred_at=fact.occurred_at,
         cap=merit.cap,
     )
+
+
+def households_with_caps(records: Iterable[Record]) -> set[UUID]:
+    """The households in whose caps these facts may count."""
+    return {key.holder_id for record in records for _, one in record.awards for key in _household_cap(one)}
+
+
+def count_families(records: Iterable[Record], families: Mapping[UUID, Sequence[UUID]]) -> None:
+    """Have what was granted to the households that are one with another by now (`ONE_FAMILY`) count in its caps."""
+    for record in records:
+        for place, (merit, one) in enumerate(record.awards):
+            for key in _household_cap(one):
+                beside = tuple(replace(key, holder_id=other) for other in families.get(key.holder_id, ()))
+                record.awards[place] = merit, replace(one, beside=beside)
+
+
+def by_household(rows: Iterable[tuple[Any, ...]]) -> dict[UUID, list[UUID]]:
+    """The families of `ONE_FAMILY`."""
+    families: dict[UUID, list[UUID]] = {}
+    for household_id, other_id in rows:
+        families.setdefault(household_id, []).append(other_id)
+    return families
+
+
+def _household_cap(award: Award) -> Iterator[CapKey]:
+    if award.cap and award.cap[0].scope == CapScope.HOUSEHOLD:
+        yield award.cap[0]
 
 
 def take_back(award: Granted, withdrawal: ToldFact) -> TakeBack:

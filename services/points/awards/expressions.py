@@ -38,6 +38,8 @@ class FactField:
     kind: type
     nullable: bool
     values: tuple[Any, ...]
+    few: bool = False
+    """Whether it can have these values and no others."""
 
     @property
     def cel_type(self) -> Any:
@@ -64,11 +66,11 @@ def _field(name: str, info: FieldInfo) -> FactField:
         annotation = get_args(annotation)[0]
     kind = datetime if annotation is AwareDatetime else annotation
     if get_origin(kind) is Literal:
-        kind, values = str, get_args(annotation)
+        kind, values, few = str, get_args(annotation), True
     else:
-        values = _values(kind, metadata)
+        values, few = _values(kind, metadata), kind is bool
     assert isinstance(kind, type), f"{name}: {annotation}"
-    return FactField(name, kind, nullable, (*values, *([None] if nullable else [])))
+    return FactField(name, kind, nullable, (*values, *([None] if nullable else [])), few)
 
 
 def _values(kind: Any, metadata: list[Any]) -> tuple[Any, ...]:
@@ -111,13 +113,17 @@ class Expression(Generic[Value]):
             raise ExpressionError(f"gives {static.name().lower()}, not {self._word}")
         # The words of the text are more than enough: what is not among them is not looked at.
         words = set(re.findall(r"\w+", source))
-        self._constant: Value | None = None
-        self._fields = [(name, field.kind is UUID) for name, field in fields_of(fact_type).items() if name in words]
+        fields = [field for name, field in fields_of(fact_type).items() if name in words]
+        self._fields = [(field.name, field.kind is UUID) for field in fields]
+        # It knows nothing but the fact, not even the time: to the same question the answer is the same.
+        self._repeats = all(field.few for field in fields)
+        self._answers: dict[tuple[Any, ...], Value] = {}
 
     def of(self, fact: ToldFact) -> Value:
         """What it gives for a fact. Raises ExpressionError where that is nothing, or of another type."""
-        if self._constant is not None:
-            return self._constant
+        asked = tuple([getattr(fact, name) for name, _ in self._fields]) if self._repeats else None
+        if asked is not None and asked in self._answers:
+            return self._answers[asked]
         data = {}
         for name, is_id in self._fields:
             value = getattr(fact, name)
@@ -129,8 +135,8 @@ class Expression(Generic[Value]):
         kind = result.type()
         if kind == self._type:
             answer: Value = result.value()
-            if not self._fields:  # it knows nothing but the fact: not even the time
-                self._constant = answer
+            if asked is not None:
+                self._answers[asked] = answer
             return answer
         # A null's value must not be asked for: the library (0.1.3) gives None away without counting the reference.
         raise ExpressionError(

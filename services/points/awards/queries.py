@@ -3,19 +3,57 @@
 Facts are accepted under their ledgers' locks, so what accepting them reads cannot change meanwhile.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
+from datetime import datetime
+from typing import Any, NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, tuple_
+import psycopg
+from psycopg.rows import TupleRow
+from sqlalchemy import Row, and_, exists, func, or_, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
 from chassis.core import clock
 from chassis.core.actor import Actor
+from services.points.awards.decisions import STORED, FactKey, Granted
+from services.points.awards.facts import FACTS, ToldFact
 from services.points.awards.rules import Approved, Rule, Rulebook
 from services.points.awards.schemas import RuleOut
-from services.points.awards.tables import Fact, RuleApproval, RuleVersion
+from services.points.awards.tables import Award, Fact, RuleApproval, RuleVersion
 from services.points.terms import LedgerName
+
+Driver = psycopg.AsyncConnection[TupleRow]
+_PART = 1000
+
+# Arrays go in binary: as text each item costs several times as much, and JSON a hundred times.
+_KNOWN = """
+SELECT type, fact_id FROM unnest(%b::text[], %b::uuid[]) AS told (type, fact_id) JOIN fact USING (type, fact_id)
+"""
+_WITHDRAWN = """
+SELECT told.type, told.fact_id FROM unnest(%b::text[], %b::uuid[]) AS told (type, fact_id)
+JOIN fact ON fact.withdraws = told.type AND fact.fact_id = told.fact_id
+"""
+_OF_SUBJECTS = """
+SELECT fact.type, fact.position, fact.data FROM unnest(%b::uuid[], %b::text[]) AS about (subject_id, type)
+JOIN fact ON fact.subject_id = about.subject_id AND fact.type = about.type
+WHERE NOT EXISTS (SELECT FROM fact AS w WHERE w.withdraws = fact.type AND w.fact_id = fact.fact_id)
+ORDER BY fact.position
+"""
+_STANDING = f"""
+SELECT {STORED} FROM award JOIN fact ON fact.position = award.fact_position
+WHERE award.subject_id = ANY(%b) AND award.withdrawn_at IS NULL
+"""  # noqa: S608  # columns of ours
+
+
+class Before(NamedTuple):
+    """What was there before some facts came: which of them are withdrawn already, the awards that stand for their
+    subjects, and the earlier facts (with their positions, in this order) that may take the place of withdrawn ones.
+    """
+
+    withdrawn: set[FactKey]
+    standing: list[Granted]
+    older: list[tuple[int, ToldFact]]
 
 
 async def ledgers_of(session: AsyncSession, fact_types: Collection[str]) -> set[LedgerName]:
@@ -89,3 +127,60 @@ async def subject_labels(session: AsyncSession, subject_ids: Collection[UUID]) -
         .group_by(Fact.subject_id)
     )
     return {subject_id: label for subject_id, label in rows if label is not None}
+
+
+async def known(driver: Driver, keys: Collection[FactKey]) -> list[FactKey]:
+    """Those of these facts that were accepted before."""
+    cursor = await driver.cursor(binary=True).execute(_KNOWN, columns_of(keys))
+    return [(type_, fact_id) for type_, fact_id in await cursor.fetchall()]
+
+
+async def before(driver: Driver, new: Sequence[ToldFact]) -> Before:
+    """What deciding on facts that are new takes of those that came before."""
+    told = [(fact.type, fact.fact_id) for fact in new if fact.withdraws is None]
+    about = {(fact.subject_id, fact.withdraws) for fact in new if fact.withdraws is not None}
+    async with driver.pipeline():
+        withdrawn = await driver.cursor(binary=True).execute(_WITHDRAWN, columns_of(told))
+        standing = await driver.cursor(binary=True).execute(_STANDING, [list({fact.subject_id for fact in new})])
+        older = await driver.cursor(binary=True).execute(_OF_SUBJECTS, columns_of(about))
+        return Before(
+            withdrawn={(type_, fact_id) for type_, fact_id in await withdrawn.fetchall()},
+            standing=[Granted.read(row) for row in await standing.fetchall()],
+            older=[
+                (position, FACTS[type_].model_validate(data))
+                for type_, position, data in await older.fetchall()
+                if type_ in FACTS
+            ],
+        )
+
+
+def columns_of(rows: Collection[tuple[Any, ...]]) -> list[list[Any]]:
+    """The rows' columns, for `unnest`; of no rows, two empty ones."""
+    return list(map(list, zip(*rows, strict=True))) if rows else [[], []]
+
+
+async def facts_of_period(
+    session: AsyncSession, rule: RuleVersion, start: datetime, end: datetime, *, limit: int
+) -> AsyncIterator[Row[Fact, Award | None]]:
+    """The period's facts that stand and whose subject has no award of the rule from outside it, with their awards."""
+    withdrawal, other = aliased(Fact), aliased(Award)
+    withdrawn = exists().where(withdrawal.withdraws == Fact.type, withdrawal.fact_id == Fact.fact_id)
+    outside = exists().where(
+        other.subject_id == Fact.subject_id,
+        other.rule_code == rule.code,
+        other.withdrawn_at.is_(None),
+        or_(other.occurred_at < start, other.occurred_at >= end),
+    )
+    own = and_(Award.fact_position == Fact.position, Award.rule_code == rule.code, Award.withdrawn_at.is_(None))
+    query = (
+        select(Fact, Award)
+        .outerjoin(Award, own)
+        .where(Fact.type == rule.fact_type, Fact.occurred_at >= start, Fact.occurred_at < end, ~withdrawn, ~outside)
+        .order_by(Fact.position)
+        .limit(limit)
+        .execution_options(yield_per=_PART)
+    )
+    async for rows in (await session.stream(query)).partitions():
+        for row in rows:
+            yield row
+        session.expunge_all()

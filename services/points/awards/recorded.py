@@ -54,6 +54,7 @@ SELECT id, debit_account_id, credit_account_id, amount, code, reference, occurre
     (SELECT coalesce(sum(amount), 0)::bigint FROM transfer AS r WHERE r.reverses_id = transfer.id)
 FROM transfer WHERE id = ANY(%b)
 """
+JOINED_AFTER = "SELECT min(joined_after) FROM household WHERE joined_after > %b"
 MERGERS = "SELECT old_account_id, new_account_id, sequence FROM merger WHERE old_account_id = ANY(%b)"
 
 

@@ -2,8 +2,8 @@
 
 It goes in parts, each in a snapshot of its own, while the system runs: what was recorded before a part is what it
 starts from (the parts before have shown that to be right), so no more than a part is in memory. A part ends where a
-version of a rule was approved. The expressions are evaluated anew, and the decisions made by the very code that makes
-them when facts are accepted.
+version of a rule was approved, or a household joined another. The expressions are evaluated anew, and the decisions
+made by the very code that makes them when facts are accepted.
 """
 
 from collections import defaultdict
@@ -15,12 +15,21 @@ from uuid import UUID
 import psycopg
 from psycopg.rows import TupleRow
 
-from services.points.awards.decisions import Decisions, Granted, Record, award
+from services.points.awards.decisions import (
+    Decisions,
+    Granted,
+    Record,
+    award,
+    by_household,
+    count_families,
+    households_with_caps,
+)
 from services.points.awards.facts import FACTS
 from services.points.awards.recorded import (
     EARLIER,
     FACTS_AFTER,
     GONE,
+    JOINED_AFTER,
     MERGERS,
     RECORDED,
     STANDING,
@@ -30,6 +39,7 @@ from services.points.awards.recorded import (
     Connection,
     read_rules,
 )
+from services.points.households.queries import ONE_FAMILY
 from services.points.ledger.core.commands import Award, CapKey, TakeBack
 from services.points.ledger.core.state import Result
 from services.points.ledger.terms import issuance
@@ -91,7 +101,8 @@ class _Caps:
         granted = command.due
         if command.cap:
             cap, limit = command.cap
-            granted = max(0, min(granted, limit - self._used.get(cap, 0)))
+            used = sum(self._used.get(key, 0) for key in (cap, *command.beside))
+            granted = max(0, min(granted, limit - used))
             self._used[cap] = self._used.get(cap, 0) + granted
         return Result(granted=granted)
 
@@ -102,7 +113,9 @@ class _Part:
     def __init__(self, connection: Connection, after: int, last: int) -> None:
         self._connection = connection
         self._rules = read_rules(connection)
-        until = min((position for position in self._rules.approved_after if after < position), default=last)
+        [[joined]] = self._rows(JOINED_AFTER, [after])
+        ends = {*self._rules.approved_after, joined or last}
+        until = min((position for position in ends if after < position), default=last)
         rows = connection.execute(FACTS_AFTER, [after, min(until, last), PART]).fetchall()
         self.first: int = rows[0][0] if rows else after
         self.end: int = rows[-1][0] if rows else min(until, last)
@@ -143,15 +156,19 @@ class _Part:
         subjects = list({fact.subject_id for fact in facts})
         for row in self._rows(STANDING, [subjects, self.first, self.first]):
             decisions.stand(Granted.read(row))
-        caps = _Caps(self._used(decisions))
+        records = [*self.records, *(record for found in decisions.of_subjects.values() for record in found)]
+        if households := households_with_caps(records):
+            found = self._rows(ONE_FAMILY, {"households": list(households), "before": self.first})
+            count_families(records, by_household(found))
+        caps = _Caps(self._used(decisions, records))
         for record in self.records:
             decisions.accept(caps, record, record.fact.occurred_at)
         return decisions
 
-    def _used(self, decisions: Decisions) -> dict[CapKey, int]:
+    def _used(self, decisions: Decisions, records: list[Record]) -> dict[CapKey, int]:
         """What was gone of the caps that these facts may touch."""
-        records = [*self.records, *(record for found in decisions.of_subjects.values() for record in found)]
-        caps = {merit.cap[0] for record in records for merit, _ in record.awards if merit.cap}
+        asked = [one for record in records for _, one in record.awards]
+        caps = {key for one in asked if one.cap for key in (one.cap[0], *one.beside)}
         caps |= {one.cap for one in decisions.standing.values() if one.cap}
         keys = [(cap.rule_code, cap.scope, cap.holder_id, cap.period) for cap in caps]
         if not keys:

@@ -1,7 +1,6 @@
 """Trying a draft on stored facts: who would have got what. It reads in parts and keeps no more than sums."""
 
 from collections import defaultdict
-from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from heapq import nlargest
@@ -9,14 +8,14 @@ from itertools import islice
 from uuid import UUID
 
 import structlog
-from sqlalchemy import Row, and_, exists, or_, select
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import aliased
 
 from chassis.core import clock
 from chassis.core.actor import Actor
 from chassis.core.beijing import BEIJING
 from chassis.core.errors import FieldError
+from services.points.awards import queries
 from services.points.awards.drafting import EARNING, faults
 from services.points.awards.errors import RuleFaulty
 from services.points.awards.expressions import ExpressionError
@@ -31,7 +30,6 @@ log = structlog.get_logger(__name__)
 MOST_DAYS = 92
 MOST_FACTS = 100_000
 MOST_DIFFERENCES = 100
-_PART = 1000
 
 
 @dataclass(slots=True)
@@ -65,7 +63,8 @@ async def simulate(session: AsyncSession, actor: Actor, asked: SimulationIn) -> 
     if found := [*_period_faults(first, last), *_within_rule(faults(rule))]:
         raise RuleFaulty(fields=found)
     trial = _Trial(rule)
-    async for row in _facts(session, rule, _start(first), _start(last + timedelta(days=1))):
+    start, end = _start(first), _start(last + timedelta(days=1))
+    async for row in queries.facts_of_period(session, rule, start, end, limit=MOST_FACTS + 1):
         if trial.facts == MOST_FACTS:
             return trial.shown(first, last, complete=False)
         trial.take(row)
@@ -93,33 +92,6 @@ def _period_faults(first: date, last: date) -> list[FieldError]:
 
 def _within_rule(found: list[FieldError]) -> list[FieldError]:
     return [FieldError(fault.name.replace("body.", "body.rule.", 1), fault.reason) for fault in found]
-
-
-async def _facts(
-    session: AsyncSession, rule: RuleVersion, start: datetime, end: datetime
-) -> AsyncIterator[Row[Fact, Award | None]]:
-    """The period's facts that stand and whose subject has no award of the rule from outside it, with their awards."""
-    withdrawal, other = aliased(Fact), aliased(Award)
-    withdrawn = exists().where(withdrawal.withdraws == Fact.type, withdrawal.fact_id == Fact.fact_id)
-    outside = exists().where(
-        other.subject_id == Fact.subject_id,
-        other.rule_code == rule.code,
-        other.withdrawn_at.is_(None),
-        or_(other.occurred_at < start, other.occurred_at >= end),
-    )
-    own = and_(Award.fact_position == Fact.position, Award.rule_code == rule.code, Award.withdrawn_at.is_(None))
-    query = (
-        select(Fact, Award)
-        .outerjoin(Award, own)
-        .where(Fact.type == rule.fact_type, Fact.occurred_at >= start, Fact.occurred_at < end, ~withdrawn, ~outside)
-        .order_by(Fact.position)
-        .limit(MOST_FACTS + 1)
-        .execution_options(yield_per=_PART)
-    )
-    async for rows in (await session.stream(query)).partitions():
-        for row in rows:
-            yield row
-        session.expunge_all()
 
 
 class _Trial:

@@ -1,19 +1,18 @@
-"""What is read of the boards.
+"""What is read of the boards, and the statements by which they follow the ledger.
 
 Each answer is one statement: scores and the number that they belong to are of the same moment, without any lock.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
 from sqlalchemy import TextClause, select, text
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.points.boards.rules import BEGINNING
 from services.points.boards.tables import BoardMark
-from services.points.boards.terms import BoardKind, BoardPeriod
+from services.points.boards.terms import BoardKind, Mark, Standing, Top, Which
 from services.points.terms import LedgerName
 
 _LEVELS = """
@@ -65,49 +64,107 @@ SELECT {_MARK}, board_size.size, wanted.kind, score.score, above.subjects
 """  # noqa: S608  # constants
 )
 
+_PART = """
+WITH part AS MATERIALIZED (
+ SELECT id, code, amount, reverses_id, (posted_at AT TIME ZONE 'Asia/Shanghai')::date AS day FROM transfer
+  WHERE ledger = :ledger AND sequence > :after AND sequence <= :upto AND code IN ('award', 'reversal', 'expiry')
+)
+"""
+_SPANS = f"""
+(VALUES ('week', date_trunc('week', day::timestamp)::date), ('month', date_trunc('month', day::timestamp)::date),
+ ('quarter', date_trunc('quarter', day::timestamp)::date), ('year', date_trunc('year', day::timestamp)::date),
+ ('all', DATE '{BEGINNING}')
+) AS span (period, starts_on)
+"""
 
-@dataclass(frozen=True, slots=True)
-class Mark:
-    """The ledger's number that an answer belongs to, and what of the ledger is not in it yet."""
+_OPEN_BOARDS = f"""{_PART}
+INSERT INTO board (ledger, kind, period, starts_on)
+ SELECT DISTINCT CAST(:ledger AS text), kind, span.period, span.starts_on FROM (SELECT DISTINCT day FROM part) AS days
+  CROSS JOIN unnest(CAST(:kinds AS text[])) AS kind CROSS JOIN LATERAL {_SPANS}
+ EXCEPT SELECT ledger, kind, period, starts_on FROM board WHERE ledger = :ledger
+"""  # noqa: S608  # constants
 
-    sequence: int
-    posted_at: datetime | None
-    behind: int
-    unmerged: bool
+# What expired counts on no board but that of all time, whose day it is given. Which boards a day has is worked out for
+# each day, not for each award.
+_DELTAS_OF_TRANSFERS = f"""{_PART},
+credited AS (
+ SELECT person_id, unit_id, household_id, community_id, day,
+   CASE part.code WHEN 'award' THEN part.amount ELSE -part.amount END AS points
+  FROM part JOIN award ON award.transfer_id = CASE part.code WHEN 'award' THEN part.id ELSE part.reverses_id END
+  WHERE part.code <> 'expiry'
+ UNION ALL
+ SELECT person_id, unit_id, household_id, community_id, DATE '{BEGINNING}', allocation.amount
+  FROM part JOIN allocation ON allocation.cause_id = part.id JOIN award ON award.transfer_id = allocation.lot_id
+  WHERE part.code = 'expiry' OR part.code = 'reversal'
+   AND EXISTS (SELECT FROM transfer expiry WHERE expiry.id = part.reverses_id AND expiry.code = 'expiry')
+),
+daily AS (
+ SELECT subject.kind, subject.id, day, sum(points) AS points
+  FROM credited
+  LEFT JOIN board_heir heir ON heir.ledger = :ledger AND heir.household_id = credited.household_id
+  CROSS JOIN LATERAL (VALUES ('person', person_id), ('unit', unit_id), ('community', community_id),
+   ('household', coalesce(heir.heir_id, credited.household_id))) AS subject (kind, id)
+  WHERE subject.id IS NOT NULL GROUP BY 1, 2, 3
+),
+place AS MATERIALIZED (
+ SELECT board.kind, day, board.id AS board_id FROM (SELECT DISTINCT day FROM part) AS days CROSS JOIN LATERAL {_SPANS}
+  JOIN board ON board.ledger = :ledger AND board.period = span.period AND board.starts_on = span.starts_on
+ UNION ALL
+ SELECT kind, DATE '{BEGINNING}', id FROM board WHERE ledger = :ledger AND period = 'all'
+),
+delta AS MATERIALIZED (
+ SELECT board_id, id AS subject_id, sum(points)::bigint AS points FROM daily JOIN place USING (kind, day)
+  GROUP BY 1, 2 HAVING sum(points) <> 0
+),
+"""  # noqa: S608  # constants
 
-    @property
-    def current(self) -> bool:
-        """Whether everything that was committed is in it."""
-        return self.behind == 0 and not self.unmerged
+_DELTAS_OF_MERGER = """
+WITH delta AS MATERIALIZED (
+ SELECT board_id, side.subject_id, side.points
+  FROM board JOIN board_score ON board_id = board.id AND board_score.subject_id = :old
+  CROSS JOIN LATERAL (VALUES (CAST(:old AS uuid), -score), (CAST(:heir AS uuid), score)) AS side (subject_id, points)
+  WHERE board.ledger = :ledger AND board.kind = 'household'
+),
+"""
 
+# Under the boards' lock what this reads as the old score is what it replaces. Who has nothing is in no bucket.
+_APPLY = """
+change AS MATERIALIZED (
+ SELECT board_id, subject_id, coalesce(score, 0) AS old, coalesce(score, 0) + points AS new
+  FROM delta LEFT JOIN board_score USING (board_id, subject_id)
+),
+written AS (
+ INSERT INTO board_score (board_id, subject_id, score)
+  SELECT board_id, subject_id, new FROM change WHERE new <> 0 ORDER BY board_id, subject_id
+  ON CONFLICT (board_id, subject_id) DO UPDATE SET score = excluded.score
+),
+cleared AS (
+ DELETE FROM board_score USING change
+  WHERE board_score.board_id = change.board_id AND board_score.subject_id = change.subject_id AND new = 0
+),
+counted AS (
+ SELECT board_id, level, side.score >> 8 * level AS bucket, sum(side.subjects)::bigint AS subjects
+  FROM change CROSS JOIN LATERAL (VALUES (new, 1), (old, -1)) AS side (score, subjects)
+  CROSS JOIN generate_series(0, 3) AS level
+  WHERE side.score <> 0 GROUP BY 1, 2, 3 HAVING sum(side.subjects) <> 0
+)
+INSERT INTO board_bucket (board_id, level, bucket, subjects)
+ SELECT board_id, level, bucket, subjects FROM counted ORDER BY board_id, level, bucket
+ ON CONFLICT (board_id, level, bucket) DO UPDATE SET subjects = board_bucket.subjects + excluded.subjects
+"""
 
-@dataclass(frozen=True, slots=True)
-class Which:
-    """A period's boards of a ledger."""
+_NAME_HEIR = """
+INSERT INTO board_heir (ledger, household_id, heir_id)
+ SELECT name, :old, coalesce((SELECT heir_id FROM board_heir WHERE ledger = name AND household_id = :new), :new)
+  FROM ledger WHERE name = :ledger
+ RETURNING heir_id
+"""
+_HAND_ON = "UPDATE board_heir SET heir_id = :heir WHERE ledger = :ledger AND heir_id = :old"
 
-    ledger: LedgerName
-    period: BoardPeriod
-    starts_on: date
-
-
-@dataclass(frozen=True, slots=True)
-class Top:
-    """The highest scores of a board, and how many are on it."""
-
-    mark: Mark
-    size: int
-    lines: Sequence[tuple[UUID, int]]
-
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """Where somebody is on a board of `size` others and them. Who is not on it has no rank, and nothing."""
-
-    kind: BoardKind
-    subject_id: UUID
-    size: int
-    rank: int | None
-    score: int
+_FOLLOWED = """
+UPDATE board_mark SET sequence = :upto, posted_at = transfer.posted_at FROM transfer
+ WHERE board_mark.ledger = :ledger AND transfer.ledger = :ledger AND transfer.sequence = :upto
+"""
 
 
 async def top(session: AsyncSession, which: Which, kind: BoardKind, limit: int) -> Top:
@@ -189,3 +246,19 @@ async def unfollowed_mergers(
     )
     rows = await session.execute(statement, {"ledger": ledger, "after": after, "upto": upto})
     return [(old_id, new_id) for old_id, new_id in rows]
+
+
+async def follow_transfers(session: AsyncSession, ledger: LedgerName, after: int, upto: int) -> None:
+    """Count what was posted after one number and up to another. The boards' lock is held."""
+    span = {"ledger": ledger, "after": after, "upto": upto}
+    await session.execute(text(_OPEN_BOARDS), {**span, "kinds": [kind.value for kind in BoardKind]})
+    await session.execute(text(_DELTAS_OF_TRANSFERS + _APPLY), span)
+    await session.execute(text(_FOLLOWED), {"ledger": ledger, "upto": upto})
+
+
+async def follow_merger(session: AsyncSession, ledger: LedgerName, old: UUID, new: UUID) -> None:
+    """Hand what a household was credited with to the one that it joined. The boards' lock is held."""
+    names = {"ledger": ledger, "old": old}
+    heir = await session.scalar(text(_NAME_HEIR), {**names, "new": new})
+    await session.execute(text(_HAND_ON), {**names, "heir": heir})
+    await session.execute(text(_DELTAS_OF_MERGER + _APPLY), {**names, "heir": heir})

@@ -1,8 +1,10 @@
 """Boards over HTTP."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Annotated
+from uuid import UUID
 
 from fastapi import Query
 from sqlalchemy.ext.asyncio import AsyncSession
@@ -15,10 +17,16 @@ from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.points.boards import actions, queries, rules
 from services.points.boards.errors import BoardsBehind
-from services.points.boards.queries import Mark, Standing, Top, Which
-from services.points.boards.schemas import BoardFilters, BoardOut, OwnFilters, StandingsOut
-from services.points.boards.terms import BoardPeriod
-from services.points.households.queries import household_of
+from services.points.boards.schemas import (
+    BoardFilters,
+    BoardOut,
+    OwnFilters,
+    StandingOut,
+    StandingsOut,
+    SubjectFilters,
+)
+from services.points.boards.terms import BoardKind, BoardPeriod, Mark, Standing, Top, Which
+from services.points.households.queries import household_of, standing_household
 from services.points.permissions import SignedIn
 from services.points.terms import LedgerName
 
@@ -62,14 +70,38 @@ async def show_own_standings(
     answers = []
     for ledger in (ledger for ledger in LedgerName if rules.may_see(actor, ledger)):
         which = _which(ledger, period, filters.at)
-        mark, found = await _standings(session, which, actor)
+        mark, found = await _standings(session, which, rules.own_subjects(actor, ledger))
         answers.append((which, mark, found))
     return StandingsOut.of(answers)
 
 
-async def _standings(session: AsyncSession, which: Which, actor: Actor) -> tuple[Mark, list[Standing]]:
+@router.get("/{period}/{subject_id}", responses=problems(Forbidden, BoardsBehind))
+async def show_standing(
+    period: BoardPeriod,
+    subject_id: UUID,
+    filters: Annotated[SubjectFilters, Query()],
+    actor: SignedIn,
+    session: SessionDep,
+) -> StandingOut:
+    """查排名: the rank and score of a person, family, unit or community on its board.
+
+    Of people and families for staff; for others, of themselves alone. Units and communities are public. A family that
+    joined another is that one. Whom nobody knows has no rank.
+    """
+    if filters.kind is BoardKind.HOUSEHOLD:
+        subject_id = await standing_household(session, subject_id)
+    if not rules.may_look_up(await _as_of_now(session, actor), filters.ledger, filters.kind, subject_id):
+        raise Forbidden
+    which = _which(filters.ledger, period, filters.at)
+    mark, [found] = await _standings(session, which, {filters.kind: subject_id})
+    return StandingOut.of(which, mark, found)
+
+
+async def _standings(
+    session: AsyncSession, which: Which, subjects: Mapping[BoardKind, UUID]
+) -> tuple[Mark, list[Standing]]:
     async def ask() -> tuple[Mark, list[Standing]]:
-        mark, found = await queries.standings(session, which, rules.own_subjects(actor, which.ledger))
+        mark, found = await queries.standings(session, which, subjects)
         return mark, list(found)
 
     return await actions.read(session, which.ledger, ask)

@@ -44,6 +44,13 @@ def shows_subjects(actor: Actor, kind: BoardKind) -> bool:
     return kind in (BoardKind.COMMUNITY, BoardKind.UNIT) or actor.has(*STAFF)
 
 
+def may_look_up(actor: Actor, ledger: LedgerName, kind: BoardKind, subject_id: UUID) -> bool:
+    """Whether the actor may ask for the place of this subject: one's own, or of whom a board shows to them by id."""
+    if not may_see(actor, ledger):
+        return False
+    return shows_subjects(actor, kind) or own_subjects(actor, ledger).get(kind) == subject_id
+
+
 def own_subjects(actor: Actor, ledger: LedgerName) -> dict[BoardKind, UUID]:
     """Under which ids the actor may be on the boards of a ledger. `household_id` is that of the moment.
 

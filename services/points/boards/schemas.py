@@ -8,9 +8,8 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field
 
 from chassis.core.schema import In, Out
-from services.points.boards.queries import Mark, Standing, Top, Which
 from services.points.boards.rules import ranks
-from services.points.boards.terms import BoardKind, BoardPeriod
+from services.points.boards.terms import BoardKind, BoardPeriod, Mark, Standing, Top, Which
 from services.points.terms import LedgerName
 
 Moment = Annotated[AwareDatetime, Field(ge=datetime(2000, 1, 1, tzinfo=UTC), lt=datetime(2200, 1, 1, tzinfo=UTC))]
@@ -24,6 +23,14 @@ class BoardFilters(In):
     kind: BoardKind = BoardKind.HOUSEHOLD
     at: Moment | None = None
     limit: int = Field(default=20, ge=1, le=100)
+
+
+class SubjectFilters(In):
+    """On which board of a period somebody's place is looked up, as in `BoardFilters`."""
+
+    ledger: LedgerName = LedgerName.CIVIC
+    kind: BoardKind = BoardKind.HOUSEHOLD
+    at: Moment | None = None
 
 
 class OwnFilters(In):
@@ -91,7 +98,7 @@ class BoardOut(Out):
 
 
 class StandingOut(Out):
-    """One's own place on a board of `size` subjects. Who has nothing on it has no rank."""
+    """Somebody's place on a board of `size` subjects. Who has nothing on it has no rank."""
 
     ledger: LedgerName
     kind: BoardKind

@@ -5,6 +5,7 @@ from uuid import UUID
 from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from services.points.awards.queries import last_position
 from services.points.households import queries
 from services.points.households.errors import DissolvedOtherwise
 from services.points.households.schemas import HouseholdChanged
@@ -22,9 +23,10 @@ async def follow(session: AsyncSession, told: HouseholdChanged) -> None:
 
     When it was dissolved, its wallet and coupons become those of the household it joined, or of the one that has
     taken that one's place meanwhile. The civic ledger is locked first: nothing is posted, and nobody spends, by
-    what was true before. Raises DissolvedOtherwise.
+    what was true before. Where it was dissolved both are: a fact is accepted either before that, or knowing it. Raises
+    DissolvedOtherwise.
     """
-    await lock_ledgers(session, [LedgerName.CIVIC])
+    await lock_ledgers(session, [LedgerName.CIVIC] if told.dissolved_into is None else tuple(LedgerName))
     known = await queries.household_by_id(session, told.household_id)
     if known is not None and known.version >= told.version:
         return
@@ -52,6 +54,8 @@ async def _merge(session: AsyncSession, told: HouseholdChanged, joined: UUID) ->
 
 async def _replace(session: AsyncSession, told: HouseholdChanged, known: Household | None) -> None:
     household = known or Household(id=told.household_id)
+    if household.dissolved_into is None and told.dissolved_into is not None:
+        household.joined_after = await last_position(session)
     household.version, household.dissolved_into = told.version, told.dissolved_into
     session.add(household)
     await session.flush()

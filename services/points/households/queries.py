@@ -19,6 +19,13 @@ async def household_by_id(session: AsyncSession, household_id: UUID) -> Househol
     return await session.get(Household, household_id, populate_existing=True)
 
 
+async def known_households(session: AsyncSession, household_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the households that identity has told of."""
+    if not household_ids:
+        return set()
+    return set(await session.scalars(select(Household.id).where(Household.id.in_(household_ids))))
+
+
 async def standing_household(session: AsyncSession, household_id: UUID) -> UUID:
     """The household that has taken this one's place, through however many mergers; itself where it stands.
 
@@ -84,6 +91,24 @@ async def households_joined(session: AsyncSession, people: Collection[UUID]) -> 
     for household_id, person_id in await session.execute(select(*_MEMBER).where(Member.person_id.in_(people))):
         found[person_id].add(household_id)
     return found
+
+
+ONE_FAMILY = """
+WITH RECURSIVE above (asked, id) AS (
+    SELECT asked, asked FROM unnest(%(households)b::uuid[]) AS asked
+    UNION SELECT above.asked, household.dissolved_into FROM above JOIN household USING (id)
+    WHERE household.joined_after < %(before)b
+), family (asked, id) AS (
+    SELECT asked, id FROM above
+    WHERE NOT EXISTS (SELECT FROM household WHERE household.id = above.id AND household.joined_after < %(before)b)
+    UNION SELECT family.asked, household.id FROM family JOIN household ON household.dissolved_into = family.id
+    WHERE household.joined_after < %(before)b
+)
+SELECT asked, id FROM family WHERE id <> asked ORDER BY asked, id
+"""
+"""Of each of these households, the others that are one with it: those that joined it, the one that it joined, and
+whoever joined that. As of before a fact was accepted, by its position.
+"""
 
 
 _MEMBER = (Member.household_id, Member.person_id)

@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import ForeignKey, Index
+from sqlalchemy import CheckConstraint, ForeignKey, Index, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from services.points.tables import Base
@@ -12,10 +12,17 @@ class Household(Base):
     """A household as of `version`, which identity counts up with every change. `dissolved_into`: the one it joined."""
 
     __tablename__ = "household"
+    __table_args__ = (
+        CheckConstraint("(dissolved_into IS NULL) = (joined_after IS NULL)", name="joined_after"),
+        Index(None, "dissolved_into", postgresql_where=text("joined_after IS NOT NULL")),
+        Index(None, "joined_after", postgresql_where=text("joined_after IS NOT NULL")),
+    )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)
     version: Mapped[int]
     dissolved_into: Mapped[UUID | None]
+    joined_after: Mapped[int | None]
+    """The fact that was accepted last before it joined the other: from then on they are one in their caps."""
 
 
 class Member(Base):

@@ -1,6 +1,6 @@
 """Posting to the ledgers: commands, and the use cases that belong with a posting, many at once in one transaction."""
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -11,7 +11,7 @@ from chassis.core.errors import DomainError
 from services.points.ledger import rows
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import Command, Linked
-from services.points.ledger.core.state import Result
+from services.points.ledger.core.state import LedgerState, Result
 from services.points.ledger.loading import load
 from services.points.ledger.needs import Needs, ledgers_of, needs_of
 from services.points.ledger.queries import lock_ledgers
@@ -68,15 +68,16 @@ class Posting:
 
 
 async def carry_out_all(
-    session: AsyncSession, parts: Iterable[tuple[Deed[Any, Any], Sequence[Any]]]
+    session: AsyncSession,
+    parts: Sequence[tuple[Deed[Any, Any], Sequence[Any]]],
+    ledgers: Mapping[LedgerName, LedgerState],
 ) -> list[list[Any | DomainError]]:
-    """Carry out several deeds' requests in the caller's transaction: one lock, one load, one writing of rows.
+    """Carry out several deeds' requests in the caller's transaction, under the locks of these `ledgers` that it has
+    just taken (`lock_ledgers`): one load, one writing of rows.
 
     For each deed, an answer or a refusal for each of its requests; a refused one changes nothing and does not touch
     its neighbours. Raises DBAPIError where the database fails: then nothing of it may be committed.
     """
-    parts = list(parts)
-    ledgers = await lock_ledgers(session, {name for deed, _ in parts for name in deed.ledgers})
     at, needs = clock.now(), Needs()
     for deed, requests in parts:
         needs.add(await deed.prepare(session, at, requests))
@@ -91,8 +92,8 @@ async def carry_out_all(
 async def carry_out(
     session: AsyncSession, deed: Deed[Request, Answer], requests: Sequence[Request]
 ) -> list[Answer | DomainError]:
-    """The same for one deed."""
-    [answers] = await carry_out_all(session, [(deed, requests)])
+    """The same for one deed, whose ledgers are locked first."""
+    [answers] = await carry_out_all(session, [(deed, requests)], await lock_ledgers(session, deed.ledgers))
     return answers
 
 

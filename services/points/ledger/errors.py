@@ -16,7 +16,7 @@ class AmountNotPositive(Invalid):
 
 
 class AmountTooLarge(Invalid):
-    """More than every JSON reader can tell from its neighbours (2**53 - 1)."""
+    """More than every JSON reader can tell from its neighbours (2**53 - 1), or a balance more than is stored."""
 
     code = "amount_too_large"
     title, title_zh = "The amount is too large", "积分数过大"

@@ -106,7 +106,7 @@ def _add_rest(needs: Needs, command: Award | TakeBack | Merge) -> None:
         case Award():
             needs.accounts |= {command.wallet, issuance(command.wallet.ledger)}
             if command.cap:
-                needs.caps.add(command.cap[0])
+                needs.caps.update((command.cap[0], *command.beside))
         case TakeBack():
             if command.transfer_id:
                 needs.transfers.add(command.transfer_id)

@@ -254,6 +254,7 @@ class Merger(Base):
         UniqueConstraint("old_account_id"),
         UniqueConstraint("reference"),
         Index(None, "ledger", "sequence"),
+        Index(None, "new_account_id"),
     )
 
     id: Mapped[UUID] = mapped_column(primary_key=True)

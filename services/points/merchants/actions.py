@@ -10,25 +10,25 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock
 from chassis.core.crypto import Vault
 from chassis.core.errors import DomainError
-from services.points.merchants import envelope, queries, rules, signing
+from services.points.merchants import queries, rules, signing
 from services.points.merchants.errors import (
     CodeOrToken,
     KeyNotAcceptable,
-    NoAuth,
     NonceReused,
-    OutRequestNoConflict,
     SignError,
     TooManyKeys,
 )
-from services.points.merchants.schemas import CouponOut, PrepareIn, PrepareOut, UseIn, UseOut, in_beijing, in_capitals
+from services.points.merchants.schemas import CouponOut, PrepareIn, PrepareOut, UseIn, in_beijing, in_capitals
 from services.points.merchants.signing import Credentials
 from services.points.merchants.tables import Merchant, MerchantKey, Store
-from services.points.merchants.terms import Algorithm, Answer, Caller, MerchantState, NumberKey, Operation
+from services.points.merchants.terms import Algorithm, Caller, MerchantState, NumberKey, Operation
+from services.points.merchants.use import NumberedUse
 from services.points.rewards import actions as rewards
 from services.points.rewards import queries as reward_queries
-from services.points.rewards.errors import CouponCodeStale, CouponNotFound
+from services.points.rewards.errors import CouponNotFound
 from services.points.rewards.rules import check_usable, read_code, state_at
 from services.points.rewards.tables import Coupon
+from services.points.rewards.use import Use
 
 KEYS_OF_A_KIND = 2
 
@@ -66,7 +66,10 @@ async def prepare_coupon(session: AsyncSession, vault: Vault, caller: Caller, wa
     Raises NoAuth, CouponNotFound, CouponCodeStale, TooManyWrongCodes.
     """
     at = clock.now()
-    await _check_may_take(session, caller, wanted.store_id)
+    store = (caller.merchant_id, wanted.store_id)
+    refusal = rules.reason_against(caller, at_own_store=store in await queries.stores_among(session, {store}))
+    if refusal is not None:
+        raise refusal
     coupon = await rewards.judge_code(session, vault, wanted.coupon_code, caller.merchant_id, at)
     reason = _reason_against(coupon, at)
     expires_at = rules.token_expiry(at, coupon.expires_at)
@@ -85,82 +88,28 @@ async def prepare_coupon(session: AsyncSession, vault: Vault, caller: Caller, wa
     )
 
 
-async def use_coupon(session: AsyncSession, vault: Vault, caller: Caller, wanted: UseIn) -> Answer:
-    """Redeem a coupon under the merchant's number: once, whatever is repeated. The answer is kept with the deed.
+def use_asked(vault: Vault, caller: Caller, wanted: UseIn) -> NumberedUse:
+    """What a till asks for when it redeems a coupon, to be carried out by the ledgers' writer.
 
-    The number is looked up before the code is judged. A refusal for a business reason is an answer like any other.
-    Raises CodeOrToken, PrepareTokenInvalid and UseTimeAhead without taking the number; OutRequestNoConflict;
-    NumberInProgress; TooManyWrongCodes.
+    Raises CodeOrToken, CouponCodeMalformed, PrepareTokenInvalid and UseTimeAhead: no number is taken for these.
     """
-    coupon_id, token_expires_at = _coupon_meant(vault, caller, wanted)
+    coupon_id, otp, token_expires_at = _coupon_meant(vault, caller, wanted)
     rules.check_use_time(wanted.use_time, clock.now())
-    number = number_of(caller, Operation.USE, wanted.out_request_no)
     parameters = rules.parameters_hash(
         coupon_id=coupon_id, store_id=wanted.store_id, use_time=wanted.use_time, out_trade_no=wanted.out_trade_no
     )
-    earlier = await queries.claim_number(session, number, parameters, coupon_id)
-    if earlier is not None:
-        if earlier.parameters_hash != parameters:
-            raise OutRequestNoConflict
-        return earlier.kept()
-    answer = await _judged(session, vault, caller, wanted, number, coupon_id, token_expires_at)
-    await queries.keep_answer(session, number, answer, clock.now())
-    return answer
-
-
-async def _judged(
-    session: AsyncSession,
-    vault: Vault,
-    caller: Caller,
-    wanted: UseIn,
-    number: NumberKey,
-    coupon_id: str,
-    token_expires_at: datetime | None,
-) -> Answer:
-    """Spend the coupon, or the refusal that will be given again. What would not repeat is raised instead."""
-    attempt = await session.begin_nested()
-    try:
-        used = await _spend(session, vault, caller, wanted, coupon_id, token_expires_at)
-        await session.flush()
-    except DomainError as error:
-        if error.keeps_changes:
-            await attempt.commit()
-        else:
-            await attempt.rollback()
-        if not error.repeats:
-            if error.keeps_changes:
-                await queries.give_up_number(session, number)
-            raise
-        return envelope.of_error(error)
-    await attempt.commit()
-    return Answer(200, UseOut.of(used, caller, wanted).model_dump_json().encode())
-
-
-async def _spend(
-    session: AsyncSession,
-    vault: Vault,
-    caller: Caller,
-    wanted: UseIn,
-    coupon_id: str,
-    token_expires_at: datetime | None,
-) -> Coupon:
-    at = clock.now()
-    await _check_may_take(session, caller, wanted.store_id)
-    if wanted.coupon_code is not None:
-        coupon = await rewards.judge_code(session, vault, wanted.coupon_code, caller.merchant_id, at)
-    elif token_expires_at is not None and at < token_expires_at:
-        coupon = await reward_queries.coupon_for_merchant(session, coupon_id, caller.merchant_id)
-    else:
-        raise CouponCodeStale
-    return await rewards.use_coupon(
-        session,
-        coupon,
+    use = Use(
+        vault=vault,
+        coupon_id=coupon_id,
+        otp=otp,
         merchant_id=caller.merchant_id,
         mchid=caller.mchid,
         store_id=wanted.store_id,
         use_time=wanted.use_time,
         out_trade_no=wanted.out_trade_no,
     )
+    number = number_of(caller, Operation.USE, wanted.out_request_no)
+    return NumberedUse(caller, wanted, number, parameters, token_expires_at, use)
 
 
 async def show_coupon(session: AsyncSession, caller: Caller, coupon_id: str) -> CouponOut:
@@ -250,22 +199,15 @@ async def revoke_key(session: AsyncSession, mchid: str, serial_no: str) -> None:
     await session.flush()
 
 
-async def _check_may_take(session: AsyncSession, caller: Caller, store_id: str) -> None:
-    """Raises CouponNotFound under a sandbox key, for which no coupon exists, and NoAuth."""
-    if caller.suspended or not await queries.has_store(session, caller.merchant_id, store_id):
-        raise NoAuth
-    if caller.sandbox:
-        raise CouponNotFound
-
-
-def _coupon_meant(vault: Vault, caller: Caller, wanted: UseIn) -> tuple[str, datetime | None]:
-    """The id of the coupon that is meant, and when the token for it expires, if it is by a token."""
+def _coupon_meant(vault: Vault, caller: Caller, wanted: UseIn) -> tuple[str, str | None, datetime | None]:
+    """The id of the coupon that is meant; the digits that were shown with it; or, by a token, when that expires."""
     if (wanted.coupon_code is None) == (wanted.prepare_token is None):
         raise CodeOrToken
     if wanted.coupon_code is not None:
-        return read_code(wanted.coupon_code)[0], None
+        return *read_code(wanted.coupon_code), None
     assert wanted.prepare_token is not None
-    return rules.read_prepare_token(_token_key(vault), caller, wanted.store_id, wanted.prepare_token)
+    coupon_id, expires_at = rules.read_prepare_token(_token_key(vault), caller, wanted.store_id, wanted.prepare_token)
+    return coupon_id, None, expires_at
 
 
 def _token_key(vault: Vault) -> bytes:

@@ -4,19 +4,14 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, select, text, update
+from sqlalchemy import delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core.db import sqlstate
-from services.points.merchants.errors import MerchantNotFound, NumberInProgress, RequestNotFound
+from services.points.merchants.errors import MerchantNotFound
 from services.points.merchants.rules import NONCE_KEPT
 from services.points.merchants.tables import Merchant, MerchantKey, MerchantNonce, MerchantRequest, Store
-from services.points.merchants.terms import Answer, NumberKey
-
-WAIT_SECONDS = 5
-"""How long a request waits for the first one under its number."""
+from services.points.merchants.terms import NumberKey
 
 
 async def merchant_and_key(
@@ -47,9 +42,10 @@ async def keys_of(session: AsyncSession, merchant_id: UUID) -> Sequence[Merchant
     return (await session.scalars(statement)).all()
 
 
-async def has_store(session: AsyncSession, merchant_id: UUID, store_id: str) -> bool:
-    """Whether the store is one of the merchant's."""
-    return await session.get(Store, (merchant_id, store_id)) is not None
+async def stores_among(session: AsyncSession, named: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
+    """Those of (merchant, store) that are a store of the merchant's."""
+    statement = select(Store.merchant_id, Store.id).where(tuple_(Store.merchant_id, Store.id).in_(named))
+    return {(row.merchant_id, row.id) for row in await session.execute(statement)}
 
 
 async def merchant_names(session: AsyncSession, merchant_ids: Collection[UUID]) -> dict[UUID, str]:
@@ -78,81 +74,19 @@ async def forget_nonces(session: AsyncSession, *, seen_until: datetime) -> None:
     await session.execute(delete(MerchantNonce).where(MerchantNonce.seen_at <= seen_until))
 
 
-async def claim_number(
-    session: AsyncSession, number: NumberKey, parameters_hash: bytes, coupon_id: str
-) -> MerchantRequest | None:
-    """Take a number in this transaction, or return the request that has it already.
+async def requests_under(session: AsyncSession, numbers: Collection[NumberKey]) -> dict[NumberKey, MerchantRequest]:
+    """The requests that were made under these numbers, with their answers.
 
-    Waits up to five seconds for one that is under way elsewhere; raises NumberInProgress after that.
+    Who holds the civic ledger's lock, as whoever answers under a number does, learns of all there are.
     """
-    await session.execute(text(f"SET LOCAL lock_timeout = '{WAIT_SECONDS}s'"))
-    statement = (
-        insert(MerchantRequest)
-        .values(
-            merchant_id=number.merchant_id,
-            sandbox=number.sandbox,
-            operation=number.operation,
-            out_request_no=number.out_request_no,
-            parameters_hash=parameters_hash,
-            coupon_id=coupon_id,
-        )
-        .on_conflict_do_nothing()
-        .returning(MerchantRequest.out_request_no)
-    )
-    try:
-        claimed = await session.scalar(statement)
-    except DBAPIError as error:
-        if sqlstate(error) == "55P03":
-            raise NumberInProgress from error
-        raise
-    await session.execute(text("SET LOCAL lock_timeout TO DEFAULT"))
-    if claimed is not None:
-        return None
-    earlier = await request_under(session, number)
-    if earlier is None:  # it was given up this very moment
-        raise NumberInProgress
-    return earlier
+    names = MerchantRequest.merchant_id, MerchantRequest.sandbox, MerchantRequest.operation
+    wanted = [(each.merchant_id, each.sandbox, each.operation, each.out_request_no) for each in numbers]
+    statement = select(MerchantRequest).where(tuple_(*names, MerchantRequest.out_request_no).in_(wanted))
+    found = await session.scalars(statement.execution_options(populate_existing=True))
+    return {request.number: request for request in found}
 
 
-async def request_under(session: AsyncSession, number: NumberKey) -> MerchantRequest | None:
-    """The request that was made under this number, with its answer."""
-    statement = select(MerchantRequest).where(*_row(number))
-    request: MerchantRequest | None = await session.scalar(statement.execution_options(populate_existing=True))
-    return request
-
-
-async def settled_request(session: AsyncSession, number: NumberKey) -> MerchantRequest:
-    """The same, once it is certain: one that is under way is waited for, five seconds at most.
-
-    Raises RequestNotFound where there is none, NumberInProgress. The caller must not commit.
-    """
-    request = await request_under(session, number)
-    # Whoever tries to take the number learns whether somebody else is about to.
-    request = request or await claim_number(session, number, b"", "")
-    if request is None:
-        raise RequestNotFound
-    return request
-
-
-async def keep_answer(session: AsyncSession, number: NumberKey, answer: Answer, at: datetime) -> None:
-    """Keep the answer in the transaction that took the number."""
-    await session.execute(
-        update(MerchantRequest)
-        .where(*_row(number))
-        .values(status=answer.status, answer=answer.body, answered_at=at)
-        .execution_options(synchronize_session=False)
-    )
-
-
-async def give_up_number(session: AsyncSession, number: NumberKey) -> None:
-    """Give a number back in the transaction that took it and goes on to commit."""
-    await session.execute(delete(MerchantRequest).where(*_row(number)).execution_options(synchronize_session=False))
-
-
-def _row(number: NumberKey) -> tuple[ColumnElement[bool], ...]:
-    return (
-        MerchantRequest.merchant_id == number.merchant_id,
-        MerchantRequest.sandbox == number.sandbox,
-        MerchantRequest.operation == number.operation,
-        MerchantRequest.out_request_no == number.out_request_no,
-    )
+async def keep_answers(session: AsyncSession, requests: Collection[MerchantRequest]) -> None:
+    """Keep answers in the transaction that carried out what they tell of."""
+    session.add_all(requests)
+    await session.flush()

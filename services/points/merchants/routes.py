@@ -9,10 +9,11 @@ from starlette.responses import Response
 
 from chassis.core import clock
 from chassis.core.errors import Unavailable
+from chassis.web.auth import runtime_of
 from chassis.web.deps import SessionDep, VaultDep, take_turn
 from chassis.web.router import Router
-from services.points.deps import CivicTurn
-from services.points.merchants import actions, envelope, queries
+from services.points.deps import WriterDep
+from services.points.merchants import actions, envelope, numbers
 from services.points.merchants.door import CALLER
 from services.points.merchants.errors import NumberInProgress, SignError
 from services.points.merchants.schemas import (
@@ -30,6 +31,7 @@ from services.points.merchants.schemas import (
     in_beijing,
 )
 from services.points.merchants.terms import Caller, NumberKey, Operation
+from services.points.merchants.use import NumberedUses
 
 router = Router(prefix=envelope.PATH, tags=["merchants"])
 OPEN_PATHS = frozenset({f"{envelope.PATH}/platform-keys"})
@@ -73,7 +75,7 @@ async def _number_in_turn(
 UseInTurn = Annotated[UseIn, Depends(_use_in_turn, scope="function")]
 NumberInTurn = Annotated[NumberKey, Depends(_number_in_turn, scope="function")]
 """What was asked for, once nothing else is under way in this process under the same number. Declared before the
-session, like the turn at the ledger.
+session: whoever waits holds no connection.
 """
 
 
@@ -103,15 +105,13 @@ async def prepare_coupon(body: PrepareIn, caller: CallerDep, session: SessionDep
 
 
 @router.post("/coupons/use", response_model=UseOut)
-async def use_coupon(
-    wanted: UseInTurn, caller: CallerDep, turn: CivicTurn, session: SessionDep, vault: VaultDep
-) -> Response:
+async def use_coupon(wanted: UseInTurn, caller: CallerDep, writer: WriterDep, vault: VaultDep) -> Response:
     """核销: redeem a coupon, once under each `out_request_no`.
 
     The same number with the same parameters gets the first answer again, byte for byte, be it a yes or a no; with other
     parameters 409 OUT_REQUEST_NO_CONFLICT. Whoever gets no answer, 429 or 5xx repeats it with the same number.
     """
-    answer = await actions.use_coupon(session, vault, caller, wanted)
+    answer = await writer.submit(NumberedUses, actions.use_asked(vault, caller, wanted))
     return Response(answer.body, answer.status, media_type="application/json")
 
 
@@ -122,9 +122,9 @@ async def query_coupon(coupon_id: CouponId, caller: CallerDep, session: SessionD
 
 
 @router.get("/requests/{operation}/{out_request_no}")
-async def query_request(number: NumberInTurn, session: SessionDep) -> RequestOut:
+async def query_request(request: Request, number: NumberInTurn, writer: WriterDep) -> RequestOut:
     """查询请求结果: what became of a request whose answer was lost. One that is under way is waited for.
 
     REQUEST_NOT_FOUND says that nothing was done under the number so far: to be certain, repeat the request itself.
     """
-    return RequestOut.of(await queries.settled_request(session, number))
+    return await numbers.look_up(runtime_of(request).db, writer, number)

@@ -8,9 +8,11 @@ from binascii import Error as Base64Error
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from services.points.merchants.errors import PrepareTokenInvalid, SignError, TimestampExpired, UseTimeAhead
+from chassis.core.errors import DomainError
+from services.points.merchants.errors import NoAuth, PrepareTokenInvalid, SignError, TimestampExpired, UseTimeAhead
 from services.points.merchants.tables import MerchantKey
 from services.points.merchants.terms import Algorithm, Caller
+from services.points.rewards.errors import CouponNotFound
 
 CLOCK_WINDOW_SECONDS = 300
 NONCE_KEPT = timedelta(seconds=660)
@@ -40,6 +42,15 @@ def is_live(key: MerchantKey, at: datetime) -> bool:
 def is_over(key: MerchantKey, at: datetime) -> bool:
     """Whether the key will never be good again: revoked, or past its time."""
     return at >= key.not_after or (key.revoked_at is not None and at >= key.revoked_at)
+
+
+def reason_against(caller: Caller, *, at_own_store: bool) -> DomainError | None:
+    """Why a merchant may take no coupon there: NoAuth; or, under a sandbox key, for which no coupon exists,
+    CouponNotFound.
+    """
+    if caller.suspended or not at_own_store:
+        return NoAuth()
+    return CouponNotFound() if caller.sandbox else None
 
 
 def check_use_time(use_time: datetime, at: datetime) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import CheckConstraint, ForeignKey, Index, LargeBinary
 from sqlalchemy.orm import Mapped, mapped_column
 
-from services.points.merchants.terms import Algorithm, Answer, MerchantState, Operation
+from services.points.merchants.terms import Algorithm, Answer, MerchantState, NumberKey, Operation
 from services.points.tables import Base, words
 
 
@@ -64,7 +64,7 @@ class MerchantNonce(Base):
 
 
 class MerchantRequest(Base):
-    """A request under a merchant's own number, and the first answer to it. Nobody else ever sees one unanswered."""
+    """A request under a merchant's own number, and the first answer to it."""
 
     __tablename__ = "merchant_request"
 
@@ -79,8 +79,13 @@ class MerchantRequest(Base):
     answer: Mapped[bytes | None] = mapped_column(LargeBinary)
     answered_at: Mapped[datetime | None]
 
+    @property
+    def number(self) -> NumberKey:
+        """What it was made under."""
+        return NumberKey(self.merchant_id, self.sandbox, self.operation, self.out_request_no)
+
     def kept(self) -> Answer:
-        """The first answer. It is there: whoever takes a number answers under it in the same transaction."""
+        """The first answer. It is there: a number is taken by the answer under it."""
         assert self.status is not None
         assert self.answer is not None
         return Answer(self.status, self.answer)

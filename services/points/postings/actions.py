@@ -11,14 +11,14 @@ from chassis.core import clock
 from chassis.core.actor import Actor
 from chassis.core.beijing import day_of
 from chassis.core.errors import DomainError
-from services.points.households.queries import households_joined
+from services.points.households.queries import households_joined, known_households
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.state import Result
 from services.points.ledger.loading import load
 from services.points.ledger.needs import Needs, needs_of
 from services.points.ledger.terms import household_wallet
 from services.points.postings import plans, queries, rules
-from services.points.postings.errors import LinkedFailed, ProposalNotFound
+from services.points.postings.errors import LinkedFailed, ProposalNotFound, ProposalPending
 from services.points.postings.plans import ACTS, Ask, Plan
 from services.points.postings.queries import Done
 from services.points.postings.records import ProposalOut
@@ -77,6 +77,7 @@ class HandPostings:
         self._proposals: dict[UUID, Proposal] = {}
         self._proposed: list[Proposal] = []
         self._done: list[Done] = []
+        self._known: set[UUID] = set()
         self._own: dict[Actor, set[UUID]] = {}
         self._alone: dict[UUID, int] = {}
         self._alone_now: dict[UUID, int] = {}
@@ -88,7 +89,9 @@ class HandPostings:
         if approved:
             self._proposals = await queries.lock_proposals(session, approved)
         asks = [ask for request in requests if (ask := self._asked(request))]
-        needs = needs_of(command for ask in asks for command in self._plan(ask).commands)
+        commands = [command for ask in asks for command in self._plan(ask).commands]
+        needs = needs_of(commands)
+        self._known = await known_households(session, rules.households_named(commands))
         self._own = await _own_wallets(session, {request.actor for request in requests})
         for own in self._own.values():
             needs.accounts |= own
@@ -148,10 +151,10 @@ class HandPostings:
         plan = self._plan(ask)
         if plan.atomic and len(plan.commands) == 1:  # most are like that, and are not to wait for what others need
             [command], [prefix] = plan.commands, plan.prefixes
-            only = rules.apply(book, command, self._at, prefix)
+            only = rules.apply(book, command, self._at, prefix, self._known)
             return Outcome(self._at, [only], None, rules.points_of(command, only))
         together = rules.groups(plan.linked, atomic=plan.atomic)
-        results = rules.carry_out(book, plan.commands, together, self._at, prefixes=plan.prefixes)
+        results = rules.carry_out(book, plan.commands, together, self._at, prefixes=plan.prefixes, known=self._known)
         if plan.atomic:
             for result in results:
                 if isinstance(result, DomainError) and not isinstance(result, LinkedFailed):
@@ -180,7 +183,8 @@ class HandPostings:
         if isinstance(request, Ask):
             return request
         proposal = self._proposals.get(request.proposal_id)
-        return plans.asked_by(proposal) if proposal and proposal.state is ProposalState.PENDING else None
+        pending = proposal and proposal.state is ProposalState.PENDING and proposal.lapses_at > self._at
+        return plans.asked_by(proposal) if proposal and pending else None
 
     def _plan(self, ask: Ask) -> Plan:
         """The request as commands: the same each time, hashes of the reason included."""
@@ -232,5 +236,35 @@ async def reject(session: AsyncSession, actor: Actor, proposal_id: UUID, remark:
 
 
 async def erase_reason(session: AsyncSession, actor: Actor, transfer_id: UUID) -> None:
-    """Erase the words of a transfer, and of the proposal that it came of, and keep who did. Raises TransferNotFound."""
-    await queries.erase_words(session, await queries.transfer_detail(session, transfer_id), actor.id, clock.now())
+    """Erase the words of a transfer, wherever they stand: with the others of its batch, and with its proposal.
+
+    Who erased them is kept. Raises TransferNotFound.
+    """
+    await queries.transfer_detail(session, transfer_id)
+    subjects, proposals = await queries.done_for_the_words_of(session, transfer_id)
+    await queries.erase_words(session, subjects, proposals, actor.id, clock.now())
+
+
+async def erase_hold_reasons(session: AsyncSession, actor: Actor, hold_id: UUID) -> None:
+    """Erase why a hold was made and voided, with the proposal that it came of. Raises HoldNotFound.
+
+    Why it was posted is the reason of that transfer.
+    """
+    await queries.hold_detail(session, hold_id)
+    subjects, proposals = await queries.done_for_the_words_of(session, hold_id)
+    await queries.erase_words(session, subjects, proposals, actor.id, clock.now())
+
+
+async def erase_proposal_words(session: AsyncSession, actor: Actor, proposal_id: UUID) -> None:
+    """Erase a proposal's reason and the remark with which it was rejected, and the reason of what came of it.
+
+    Raises ProposalNotFound; ProposalPending, since whoever decides must know why.
+    """
+    proposal = (await queries.lock_proposals(session, {proposal_id})).get(proposal_id)
+    if proposal is None:
+        raise ProposalNotFound
+    at = clock.now()
+    if proposal.state is ProposalState.PENDING and proposal.lapses_at > at:
+        raise ProposalPending
+    subjects = await queries.done_by_proposal(session, proposal_id)
+    await queries.erase_words(session, subjects, {proposal_id}, actor.id, at)

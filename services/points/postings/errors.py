@@ -10,6 +10,20 @@ class NotByHand(Invalid):
     title, title_zh = "This moves with coupons and bills, not by hand", "此账户随兑换券和账单变动，不能手工记账"
 
 
+class HouseholdUnknown(Invalid):
+    """Neither identity nor any fact has told of this household: points would wait for somebody who never comes.
+
+    Identity may tell of it the next moment: not to be remembered.
+    """
+
+    code = "household_unknown"
+    title, title_zh = "No such household is known here", "没有这个家庭"
+
+    @property
+    def repeats(self) -> bool:
+        return False
+
+
 class LinkOpen(Invalid):
     code = "link_open"
     title, title_zh = "The last transfer of a batch cannot be linked to the next", "批次中最后一笔不能与下一笔关联"
@@ -42,6 +56,13 @@ class ProposalClosed(Conflict):
 class ProposalLapsed(Conflict):
     code = "proposal_lapsed"
     title, title_zh = "Nobody decided on the proposal in time; propose it anew", "待复核记账已过期，请重新提交"
+
+
+class ProposalPending(Conflict):
+    """Another administrator must be able to read what they decide on."""
+
+    code = "proposal_pending"
+    title, title_zh = "The proposal still waits; reject it first", "该记账尚待复核，请先退回"
 
 
 class OwnProposal(Forbidden):

@@ -148,7 +148,8 @@ def proposal(ask: Ask, points: int, items: int, at: datetime) -> Proposal:
         case BatchIn():
             kind, request = ProposalKind.TRANSFERS, body.model_dump(mode="json", exclude={"reason"})
         case ReversalIn():
-            kind, request = ProposalKind.REVERSAL, body.model_dump(mode="json", exclude={"reason"})
+            # "All that is left" is so many points now: the second administrator agrees to these and no others.
+            kind, request = ProposalKind.REVERSAL, body.model_dump(mode="json", exclude={"reason"}) | {"amount": points}
         case HoldIn():
             kind, request = ProposalKind.HOLD, body.model_dump(mode="json", exclude={"reason"})
         case _:
@@ -167,6 +168,8 @@ def proposal(ask: Ask, points: int, items: int, at: datetime) -> Proposal:
         decided_by=None,
         decided_at=None,
         remark=None,
+        erased_by=None,
+        erased_at=None,
     )
 
 

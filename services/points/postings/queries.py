@@ -20,11 +20,19 @@ from services.points.ledger.queries import accounts_by_id
 from services.points.ledger.tables import Account, Hold, Ledger, Transfer, TransferText
 from services.points.postings.answers import HoldOut
 from services.points.postings.errors import ProposalNotFound
-from services.points.postings.records import ProposalDetail, ProposalOut, TransferDetail, TransferOut
+from services.points.postings.records import (
+    HandActOut,
+    HoldDetail,
+    ProposalDetail,
+    ProposalOut,
+    TransferDetail,
+    TransferOut,
+)
 from services.points.postings.schemas import ProposalFilters, TransferFilters
 from services.points.postings.tables import ByHand, Proposal
 from services.points.postings.terms import Act, ProposalState
-from services.points.statements.queries import EVERYTHING, Which, conditions, numbers_between, page, sides
+from services.points.statements.queries import conditions, numbers_between, page, sides
+from services.points.statements.terms import EVERYTHING, Which
 from services.points.terms import LedgerName
 
 
@@ -41,15 +49,16 @@ class Done(NamedTuple):
     salt: bytes | None
 
 
-_KEEP_TEXTS = (
-    "INSERT INTO transfer_text (transfer_id, salt, words) SELECT * FROM unnest(%b::uuid[], %b::bytea[], %b::text[])"
+_KEEP_DONE = """
+WITH done AS (
+ SELECT * FROM unnest(%b::uuid[], %b::text[], %b::uuid[], %b::timestamptz[], %b::uuid[], %b::uuid[], %b::text[],
+  %b::bytea[]) AS done (subject_id, act, done_by, done_at, approved_by, proposal_id, reason, salt)
+), texts AS (
+ INSERT INTO transfer_text (transfer_id, salt, words) SELECT subject_id, salt, reason FROM done WHERE salt IS NOT NULL
 )
-_KEEP_DONE = (
-    "INSERT INTO by_hand (subject_id, act, done_by, done_at, approved_by, proposal_id, reason)"
-    " SELECT * FROM unnest(%b::uuid[], %b::text[], %b::uuid[], %b::timestamptz[], %b::uuid[], %b::uuid[], %b::text[])"
-)
-
-
+INSERT INTO by_hand (subject_id, act, done_by, done_at, approved_by, proposal_id, reason)
+ SELECT subject_id, act, done_by, done_at, approved_by, proposal_id, CASE WHEN salt IS NULL THEN reason END FROM done
+"""
 _ALONE = "SELECT person_id, points FROM hand_day WHERE day = %b AND person_id = ANY(%b)"
 _KEEP_ALONE = (
     "INSERT INTO hand_day (person_id, day, points) SELECT person_id, %b, points"
@@ -75,20 +84,12 @@ async def keep_alone(session: AsyncSession, alone: Mapping[UUID, int], day: date
 
 
 async def keep_done(session: AsyncSession, done: Sequence[Done]) -> None:
-    """Write who did it and why, in two statements, however many they are."""
+    """Write who did it and why, in one statement, however many they are. Why a transfer was posted stands with it."""
     if not done:
         return
-    texts = [(item.subject_id, item.salt, item.reason) for item in done if item.salt is not None]
-    rows = [
-        (item.subject_id, item.act.value, item.done_by, item.done_at, item.approved_by, item.proposal_id,
-         item.reason if item.salt is None else None)
-        for item in done
-    ]  # fmt: skip
     driver = await driver_connection(session)
     with driver_errors(driver):
-        if texts:
-            await driver.execute(_KEEP_TEXTS, [list(column) for column in zip(*texts, strict=True)])
-        await driver.execute(_KEEP_DONE, [list(column) for column in zip(*rows, strict=True)])
+        await driver.execute(_KEEP_DONE, [list(column) for column in zip(*done, strict=True)])
 
 
 async def lock_proposals(session: AsyncSession, ids: Collection[UUID]) -> dict[UUID, Proposal]:
@@ -168,26 +169,52 @@ async def transfer_detail(session: AsyncSession, transfer_id: UUID) -> TransferD
     )
 
 
-async def erase_words(session: AsyncSession, transfer: TransferDetail, by: UUID, at: datetime) -> None:
-    """Delete the words of a transfer, and those of the proposal that it came of, which are the same; and note who did
-    so first.
+async def done_for_the_words_of(session: AsyncSession, subject_id: UUID) -> tuple[set[UUID], set[UUID]]:
+    """What has the reason of a transfer or hold: it, all that was done with it for the same words (a batch), and the
+    proposals that they came of: (transfers and holds, proposals).
     """
-    await session.execute(
-        update(ByHand)
-        .where(ByHand.subject_id == transfer.id, ByHand.erased_by.is_(None))
-        .values(erased_by=by, erased_at=at)
+    own, other, text, others = aliased(ByHand), aliased(ByHand), aliased(TransferText), aliased(TransferText)
+    rows = await session.execute(
+        select(other.subject_id, other.proposal_id)
+        .join_from(own, other, and_(other.done_by == own.done_by, other.done_at == own.done_at))
+        .outerjoin(text, text.transfer_id == own.subject_id)
+        .outerjoin(others, others.transfer_id == other.subject_id)
+        .where(own.subject_id == subject_id)
+        .where(
+            # Where its own words were erased before, nobody knows any more which of the others' are the same: all go.
+            func.coalesce(others.words, other.reason)
+            == func.coalesce(text.words, own.reason, others.words, other.reason),
+            own.proposal_id.is_not_distinct_from(other.proposal_id),
+        )
     )
-    await session.execute(delete(TransferText).where(TransferText.transfer_id == transfer.id))
-    if transfer.proposal is not None:
-        await session.execute(update(Proposal).where(Proposal.id == transfer.proposal).values(reason=None))
+    found = rows.all()
+    return {subject_id, *(row[0] for row in found)}, {row[1] for row in found if row[1] is not None}
 
 
-async def hold_detail(session: AsyncSession, hold_id: UUID) -> HoldOut:
-    """A hold as it is now. Raises HoldNotFound."""
+async def done_by_proposal(session: AsyncSession, proposal_id: UUID) -> set[UUID]:
+    """The transfers and holds that came of a proposal."""
+    return set(await session.scalars(select(ByHand.subject_id).where(ByHand.proposal_id == proposal_id)))
+
+
+async def erase_words(
+    session: AsyncSession, subjects: Collection[UUID], proposals: Collection[UUID], by: UUID, at: datetime
+) -> None:
+    """Delete the words of transfers, holds and proposals, and note who did so first. All else stays as it was."""
+    erased = {"erased_by": by, "erased_at": at}
+    done = update(ByHand).where(ByHand.subject_id.in_(subjects), ByHand.erased_by.is_(None))
+    await session.execute(done.values(reason=None, **erased))
+    await session.execute(delete(TransferText).where(TransferText.transfer_id.in_(subjects)))
+    proposed = update(Proposal).where(Proposal.id.in_(proposals), Proposal.erased_by.is_(None))
+    await session.execute(proposed.values(reason=None, remark=None, **erased))
+
+
+async def hold_detail(session: AsyncSession, hold_id: UUID) -> HoldDetail:
+    """A hold as it is now, and what was done with it by hand. Raises HoldNotFound."""
     hold = await session.get(Hold, hold_id)
     if hold is None:
         raise HoldNotFound
-    return HoldOut.of(hold, clock.now())
+    done = await session.scalars(select(ByHand).where(ByHand.subject_id == hold_id).order_by(ByHand.done_at))
+    return HoldDetail(**dict(HoldOut.of(hold, clock.now())), by_hand=[HandActOut.of(row) for row in done])
 
 
 async def list_proposals(session: AsyncSession, cursors: Cursors, filters: ProposalFilters) -> Page[ProposalOut]:

@@ -8,13 +8,16 @@ from uuid import UUID
 from chassis.core.schema import Out
 from services.points.ledger.tables import Account, Transfer
 from services.points.ledger.terms import Purpose, TransferCode
-from services.points.postings.tables import Proposal
-from services.points.postings.terms import ProposalKind, ProposalState
+from services.points.postings.answers import HoldOut
+from services.points.postings.tables import ByHand, Proposal
+from services.points.postings.terms import Act, ProposalKind, ProposalState
 from services.points.terms import LedgerName, OwnerKind
 
 
 class ProposalOut(Out):
-    """A proposal. `reason` is null once it was erased; `remark` says why it was rejected."""
+    """A proposal. `remark` says why it was rejected. Both it and `reason` are null once they were erased:
+    `reason_erased_by` says by whom.
+    """
 
     id: UUID
     kind: ProposalKind
@@ -28,6 +31,7 @@ class ProposalOut(Out):
     decided_by: UUID | None
     decided_at: datetime | None
     remark: str | None
+    reason_erased_by: UUID | None
 
     @classmethod
     def of(cls, proposal: Proposal, at: datetime) -> Self:
@@ -63,6 +67,7 @@ def _shown(proposal: Proposal, at: datetime) -> dict[str, Any]:
         "decided_by": proposal.decided_by,
         "decided_at": proposal.decided_at,
         "remark": proposal.remark,
+        "reason_erased_by": proposal.erased_by,
     }
 
 
@@ -119,6 +124,37 @@ class TransferDetail(TransferOut):
     posted_by: UUID | None
     approved_by: UUID | None
     proposal: UUID | None
+
+
+class HandActOut(Out):
+    """Who made or voided a hold by hand, who approved that, and why; `reason` is null once it was erased."""
+
+    act: Act
+    done_by: UUID
+    done_at: datetime
+    approved_by: UUID | None
+    proposal: UUID | None
+    reason: str | None
+    reason_erased_by: UUID | None
+
+    @classmethod
+    def of(cls, row: ByHand) -> Self:
+        """The act as it is shown."""
+        return cls(
+            act=row.act,
+            done_by=row.done_by,
+            done_at=row.done_at,
+            approved_by=row.approved_by,
+            proposal=row.proposal_id,
+            reason=row.reason,
+            reason_erased_by=row.erased_by,
+        )
+
+
+class HoldDetail(HoldOut):
+    """A hold, and what was done with it by hand. That it was posted is told by its transfer."""
+
+    by_hand: list[HandActOut]
 
 
 def _stated(transfer: Transfer, accounts: Mapping[UUID, Account]) -> dict[str, Any]:

@@ -22,8 +22,9 @@ from services.points.ledger.errors import (
     ReversalExceedsTransfer,
     SameAccount,
 )
-from services.points.ledger.terms import TransferCode
+from services.points.ledger.terms import AccountKey, TransferCode
 from services.points.postings.errors import (
+    HouseholdUnknown,
     LinkedFailed,
     LinkOpen,
     NotByHand,
@@ -36,6 +37,7 @@ from services.points.postings.errors import (
 from services.points.postings.schemas import HoldPostIn, HoldVoidIn
 from services.points.postings.tables import Proposal
 from services.points.postings.terms import HAND_PURPOSES, HAND_REVERSIBLE, ProposalState
+from services.points.terms import OwnerKind
 
 CLOCKS_APART = timedelta(minutes=5)
 """How far the clock of whoever posts may be ahead of ours."""
@@ -72,13 +74,25 @@ def groups(linked: Sequence[bool], *, atomic: bool) -> Iterator[range]:
             start = number + 1
 
 
+def households_named(commands: Iterable[Command]) -> set[UUID]:
+    """The households whose wallets are named by what they are."""
+    sides = [ref for one in commands if isinstance(one, Transfer | Reserve) for ref in (one.debit, one.credit)]
+    return {ref.owner_id for ref in sides if isinstance(ref, AccountKey) and ref.owner_kind is OwnerKind.HOUSEHOLD}
+
+
 def carry_out(
-    book: Book, commands: Sequence[Command], together: Iterable[range], at: datetime, *, prefixes: Sequence[str]
+    book: Book,
+    commands: Sequence[Command],
+    together: Iterable[range],
+    at: datetime,
+    *,
+    prefixes: Sequence[str],
+    known: Collection[UUID],
 ) -> list[Result | DomainError]:
     """Carry out groups of commands one after another: a result for each, or why it was refused.
 
     Where one of a group is refused, the others of it are LinkedFailed. `prefixes` say where each command stands in the
-    request's body.
+    request's body; `known` are the households that there are.
     """
     outcomes: list[Result | DomainError] = []
     for group in together:
@@ -86,7 +100,7 @@ def carry_out(
         try:
             with book.together():
                 for number in group:
-                    done.append(apply(book, commands[number], at, prefixes[number]))  # noqa: PERF401  # up to the first refusal
+                    done.append(apply(book, commands[number], at, prefixes[number], known))  # noqa: PERF401  # up to the first refusal
         except DomainError as refusal:
             culprit = len(done)
             done = [refusal if number == culprit else LinkedFailed() for number in range(len(group))]
@@ -94,9 +108,9 @@ def carry_out(
     return outcomes
 
 
-def apply(book: Book, command: Command, at: datetime, prefix: str) -> Result:
+def apply(book: Book, command: Command, at: datetime, prefix: str, known: Collection[UUID]) -> Result:
     """Carry out one command; what refuses it names the field that it is about, within `prefix`."""
-    check_by_hand(book, command, at, prefix)
+    check_by_hand(book, command, at, prefix, known)
     try:
         return book.apply(command)
     except DomainError as error:
@@ -106,12 +120,12 @@ def apply(book: Book, command: Command, at: datetime, prefix: str) -> Result:
         raise
 
 
-def check_by_hand(book: Book, command: Command, at: datetime, prefix: str) -> None:
-    """Whether this may be done by hand at all. Raises AccountNotFound, NotByHand, OccurredAhead."""
+def check_by_hand(book: Book, command: Command, at: datetime, prefix: str, known: Collection[UUID]) -> None:
+    """Whether this may be done by hand at all. Raises AccountNotFound, HouseholdUnknown, NotByHand, OccurredAhead."""
     match command:
         case Transfer() | Reserve():
-            check_account(book, command.debit, prefix, "debit")
-            check_account(book, command.credit, prefix, "credit")
+            check_account(book, command.debit, prefix, "debit", known)
+            check_account(book, command.credit, prefix, "credit", known)
         case Reverse():
             past = book.state.transfers.get(command.transfer_id)
             if past is not None and past.code not in HAND_REVERSIBLE and past.code not in _CORE_REFUSES:
@@ -124,9 +138,14 @@ def check_by_hand(book: Book, command: Command, at: datetime, prefix: str) -> No
         raise OccurredAhead(fields=[FieldError(f"{prefix}.occurred_at", "lies in the future")])
 
 
-def check_account(book: Book, ref: AccountRef, prefix: str, side: str) -> None:
-    """An account that is named by its id; what is named by what it is was looked at before."""
+def check_account(book: Book, ref: AccountRef, prefix: str, side: str, known: Collection[UUID]) -> None:
+    """An account that is named by its id is one that is posted to by hand; a household's is one of a household that is
+    known, or has points already. (Who works here is not told to this service: any person may be named.)
+    """
     if not isinstance(ref, UUID):
+        household = ref.owner_kind is OwnerKind.HOUSEHOLD
+        if household and ref.owner_id not in known and ref.id not in book.state.accounts:
+            raise HouseholdUnknown(fields=[FieldError(f"{prefix}.{side}.owner_id", "There is no such household")])
         return
     account = book.state.accounts.get(ref)
     if account is None:

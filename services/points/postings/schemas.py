@@ -68,12 +68,12 @@ class AccountName(In):
         return AccountKey(self.ledger, self.owner_kind, self.owner_id, self.purpose)
 
 
-_uuid = TypeAdapter(UUID)
+_uuid = TypeAdapter(UUID).validator
 
 
 def _named_or_by_id(value: object, handler: Callable[[object], Any]) -> UUID | AccountName:
     # Not as a union validates: then a fault inside would be reported under the name of each of its branches.
-    return AccountName.model_validate(value) if isinstance(value, dict | AccountName) else _uuid.validate_python(value)
+    return AccountName.model_validate(value) if isinstance(value, (dict, AccountName)) else _uuid.validate_python(value)
 
 
 AccountIn = Annotated[UUID | AccountName, WrapValidator(_named_or_by_id)]

@@ -40,14 +40,20 @@ class Proposal(Base):
     decided_by: Mapped[UUID | None]
     decided_at: Mapped[datetime | None]
     remark: Mapped[str | None]
-    """Why it was rejected."""
+    """Why it was rejected; null once erased."""
+    erased_by: Mapped[UUID | None]
+    """Who erased reason and remark."""
+    erased_at: Mapped[datetime | None]
 
 
 class ByHand(Base):
     """Who posted a transfer by hand, or made, posted or voided a hold, and who approved it."""
 
     __tablename__ = "by_hand"
-    __table_args__ = (Index(None, "proposal_id", postgresql_where=text("proposal_id IS NOT NULL")),)
+    __table_args__ = (
+        Index(None, "proposal_id", postgresql_where=text("proposal_id IS NOT NULL")),
+        Index("ix_by_hand_done", "done_by", "done_at"),
+    )
 
     subject_id: Mapped[UUID] = mapped_column(primary_key=True)
     """The transfer, or the hold."""

@@ -1,6 +1,6 @@
 """Reading and locking rewards and coupons."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from uuid import UUID
@@ -142,50 +142,67 @@ async def taken_ids(session: AsyncSession, coupon_ids: Collection[str]) -> set[s
     return set(await session.scalars(select(Coupon.id).where(Coupon.id.in_(coupon_ids))))
 
 
-async def lock_coupon(session: AsyncSession, coupon_id: str) -> Coupon:
-    """A coupon, locked until the transaction ends. Lock the ledger first. Raises CouponNotFound."""
-    statement = select(Coupon).options(joinedload(Coupon.reward)).where(Coupon.id == coupon_id)
+async def lock_coupons(session: AsyncSession, coupon_ids: Collection[str]) -> dict[str, Coupon]:
+    """Those of the coupons that there are, with their rewards, locked in the order of their ids until the transaction
+    ends. Lock the ledger first.
+    """
+    statement = select(Coupon).options(joinedload(Coupon.reward)).where(Coupon.id.in_(coupon_ids)).order_by(Coupon.id)
     statement = statement.with_for_update(of=Coupon)
-    coupon = await session.scalar(statement.execution_options(populate_existing=True))
-    if coupon is None:
-        raise CouponNotFound
-    return coupon
+    coupons = await session.scalars(statement.execution_options(populate_existing=True))
+    return {coupon.id: coupon for coupon in coupons}
 
 
 async def coupon_for_merchant(session: AsyncSession, coupon_id: str, merchant_id: UUID) -> Coupon:
     """A coupon that the merchant honours, or that was used there. Raises CouponNotFound."""
-    honoured = exists().where(RewardMerchant.reward_id == Coupon.reward_id, RewardMerchant.merchant_id == merchant_id)
-    statement = select(Coupon).options(joinedload(Coupon.reward))
-    statement = statement.where(Coupon.id == coupon_id, or_(honoured, Coupon.used_by == merchant_id))
-    coupon = await session.scalar(statement.execution_options(populate_existing=True))
+    coupon = await find_coupon_for_merchant(session, coupon_id, merchant_id)
     if coupon is None:
         raise CouponNotFound
     return coupon
 
 
-async def is_honoured(session: AsyncSession, reward_id: UUID, merchant_id: UUID) -> bool:
-    """Whether the merchant takes this reward's coupons."""
-    return await session.get(RewardMerchant, (reward_id, merchant_id)) is not None
+async def find_coupon_for_merchant(session: AsyncSession, coupon_id: str, merchant_id: UUID) -> Coupon | None:
+    """The same; None where there is none."""
+    honoured = exists().where(RewardMerchant.reward_id == Coupon.reward_id, RewardMerchant.merchant_id == merchant_id)
+    statement = select(Coupon).options(joinedload(Coupon.reward))
+    statement = statement.where(Coupon.id == coupon_id, or_(honoured, Coupon.used_by == merchant_id))
+    coupon: Coupon | None = await session.scalar(statement.execution_options(populate_existing=True))
+    return coupon
 
 
-async def events_of(session: AsyncSession, coupon_id: str) -> Sequence[CouponEvent]:
-    """What happened to a coupon, from its issue on."""
-    statement = select(CouponEvent).where(CouponEvent.coupon_id == coupon_id).order_by(CouponEvent.number)
-    return (await session.scalars(statement)).all()
+async def honoured(
+    session: AsyncSession, reward_ids: Collection[UUID], merchant_ids: Collection[UUID]
+) -> set[tuple[UUID, UUID]]:
+    """Which of the rewards' coupons which of the merchants take: (reward, merchant)."""
+    statement = select(RewardMerchant.reward_id, RewardMerchant.merchant_id)
+    statement = statement.where(RewardMerchant.reward_id.in_(reward_ids), RewardMerchant.merchant_id.in_(merchant_ids))
+    return {(row.reward_id, row.merchant_id) for row in await session.execute(statement)}
 
 
-async def lock_wrong_codes(session: AsyncSession, by: WrongCodeSubject, subject: str, hour: datetime) -> WrongCodeCount:
-    """This subject's count for this clock hour, begun if need be, locked. Lock the merchant's before the coupon's."""
+async def events_before(session: AsyncSession, coupon_ids: Collection[str]) -> Counter[str]:
+    """How much has happened to each of these coupons, from its issue on."""
+    statement = select(CouponEvent.coupon_id, func.count().label("number")).group_by(CouponEvent.coupon_id)
+    rows = await session.execute(statement.where(CouponEvent.coupon_id.in_(coupon_ids)))
+    return Counter({row.coupon_id: row.number for row in rows})
+
+
+async def lock_wrong_codes(
+    session: AsyncSession, subjects: Collection[tuple[WrongCodeSubject, str]], hour: datetime
+) -> dict[tuple[WrongCodeSubject, str], WrongCodeCount]:
+    """These subjects' counts for this clock hour, begun if need be, locked: merchants' before coupons'."""
+    if not subjects:
+        return {}
+    in_order = sorted(subjects, key=lambda subject: (subject[0] is WrongCodeSubject.COUPON, subject[1]))
     statement = (
         insert(WrongCodeCount)
-        .values(by=by, subject=subject, hour=hour, wrong=0)
+        .values([{"by": by, "subject": subject, "hour": hour, "wrong": 0} for by, subject in in_order])
         .on_conflict_do_update(
             index_elements=[WrongCodeCount.by, WrongCodeCount.subject, WrongCodeCount.hour],
             set_={"wrong": WrongCodeCount.wrong},  # changes nothing, but locks the row and returns it
         )
         .returning(WrongCodeCount)
     )
-    return (await session.scalars(statement, execution_options={"populate_existing": True})).one()
+    counts = await session.scalars(statement, execution_options={"populate_existing": True})
+    return {(count.by, count.subject): count for count in counts}
 
 
 async def delete_wrong_codes(session: AsyncSession, *, of_hours_until: datetime) -> None:

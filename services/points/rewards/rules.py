@@ -2,7 +2,7 @@
 
 import re
 import secrets
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import UTC, datetime, time, timedelta
 from enum import Enum, auto
 
@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.twofactor.totp import TOTP
 from chassis.core.beijing import BEIJING, day_of
 from services.points.rewards.errors import (
     CouponCodeMalformed,
+    CouponCodeStale,
+    CouponCodeWrong,
     CouponExpired,
     CouponLocked,
     CouponUsed,
@@ -117,6 +119,22 @@ def check_may_try(count: WrongCodeCount, at: datetime) -> None:
     if count.wrong >= WRONG_CODES_AN_HOUR[count.by]:
         seconds = (count.hour + HOUR - at).total_seconds()
         raise TooManyWrongCodes(retry_after_seconds=max(1, int(seconds) + 1))
+
+
+def check_code(counts: Collection[WrongCodeCount], secret: bytes | None, otp: str, at: datetime) -> None:
+    """Whether six digits are those of a coupon's secret now; None where there is no such coupon for the merchant.
+
+    Raises TooManyWrongCodes; CouponCodeWrong, having counted the try; CouponCodeStale.
+    """
+    for count in counts:
+        check_may_try(count, at)
+    verdict = Verdict.WRONG if secret is None else judge(otp, secret, at)
+    if verdict is Verdict.WRONG:
+        for count in counts:
+            count.wrong += 1
+        raise CouponCodeWrong
+    if verdict is Verdict.STALE:
+        raise CouponCodeStale
 
 
 def hour_of(at: datetime) -> datetime:

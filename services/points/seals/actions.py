@@ -9,24 +9,20 @@ import base64
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
-from chassis.core.actor import Actor
 from chassis.core.db import Database, driver_connection
 from services.points.ledger.rows import copy_rows
 from services.points.seals import published, queries, rules, tree
-from services.points.seals.errors import HeadsInOrder, NotSealedYet, SealBroken
+from services.points.seals.errors import SealBroken
 from services.points.seals.keys import SealKey
 from services.points.seals.published import Published
-from services.points.seals.rules import Leaf
 from services.points.seals.tables import SealHead
 from services.points.terms import LedgerName
 
 _PART = 2000
-_FOR_A_READER = 20_000
 _PUBLISHED_AT_ONCE = 1000
 
 
@@ -38,24 +34,6 @@ class Sealing:
     key: SealKey
     folder: Path
     seconds: int
-
-
-@dataclass(frozen=True, slots=True)
-class Receipt:
-    """A transfer, and what shows that it is in the tree of a signed head: hashes, the lowest first."""
-
-    leaf: Leaf
-    proof: list[bytes]
-    head: SealHead
-
-
-@dataclass(frozen=True, slots=True)
-class Consistency:
-    """Two heads, and what shows that the second tree begins with the first."""
-
-    first: SealHead
-    second: SealHead
-    proof: list[bytes]
 
 
 async def seal(sealing: Sealing, ledger: LedgerName, *, at_most: int) -> SealHead:
@@ -72,41 +50,6 @@ async def seal(sealing: Sealing, ledger: LedgerName, *, at_most: int) -> SealHea
         if count < _PART:
             break
     return await _sign(sealing, ledger)
-
-
-async def receipt(sealing: Sealing, actor: Actor, transfer_id: UUID) -> Receipt:
-    """What a transfer's owner keeps as proof of it; one that is not sealed yet is so first.
-
-    Raises TransferNotFound (also where it is not theirs to see), NotSealedYet where a head was signed just now or much
-    is waiting, SealBroken where the transfer is not what was sealed.
-    """
-    async with sealing.db.transaction() as session:
-        leaf = await queries.readable_leaf(session, actor, transfer_id)
-        ledger, sequence = LedgerName(leaf["ledger"]), int(leaf["sequence"])
-        head = await queries.latest_head(session, ledger)
-    if head is None or head.size < sequence:
-        if head and 0 <= (age := (clock.now() - head.signed_at).total_seconds()) < sealing.seconds:
-            raise NotSealedYet(sealing.seconds - age)
-        head = await seal(sealing, ledger, at_most=_FOR_A_READER)
-        if head.size < sequence:
-            raise NotSealedYet(sealing.seconds)
-    path = tree.inclusion(sequence - 1, head.size)
-    own = tree.Node(0, sequence - 1)
-    async with sealing.db.transaction() as session:
-        nodes = await queries.nodes(session, ledger, tree.needed(path) | {own})
-    if nodes[own] != rules.leaf_hash(leaf):
-        raise SealBroken(f"Transfer {sequence} of the {ledger} ledger is not what was sealed.")
-    return Receipt(leaf, tree.hashes(path, nodes), head)
-
-
-async def consistency(session: AsyncSession, ledger: LedgerName, first: int, second: int) -> Consistency:
-    """That the tree of the first head is the beginning of the second's. Raises HeadNotFound, HeadsInOrder."""
-    if first > second:
-        raise HeadsInOrder
-    heads = await queries.head_over(session, ledger, first), await queries.head_over(session, ledger, second)
-    path = tree.consistency(first, second)
-    nodes = await queries.nodes(session, ledger, tree.needed(path))
-    return Consistency(*heads, tree.hashes(path, nodes))
 
 
 async def _seal_part(session: AsyncSession, ledger: LedgerName) -> int:

@@ -20,7 +20,7 @@ class HeadsInOrder(Conflict):
 
 
 class NotSealedYet(Unavailable):
-    """The transfer will be sealed within seconds; heads are not signed more often."""
+    """The transfer could not be sealed for the asking: the follower does it as soon as it can."""
 
     code = "not_sealed_yet"
     title, title_zh = "The transfer is about to be sealed; ask again", "该笔积分正在存证，请稍后再试"

@@ -13,8 +13,8 @@ from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.points.ledger.errors import TransferNotFound
 from services.points.permissions import SignedIn
-from services.points.seals import actions, queries
-from services.points.seals.actions import Sealing
+from services.points.seals import proofs, queries
+from services.points.seals.demand import OnDemand
 from services.points.seals.errors import HeadNotFound, HeadsInOrder, NotSealedYet, SealBroken
 from services.points.seals.schemas import ConsistencyOut, HeadOut, ReceiptOut, VerifierKeyOut, VerifierKeysOut
 from services.points.terms import LedgerName
@@ -72,7 +72,7 @@ async def list_seals(paging: Annotated[HeadPaging, Query()], session: SessionDep
 @router.get("/seals/key", response_model=VerifierKeysOut, responses={**_PLAIN})
 async def seal_key(request: Request, accept: Accept = "*/*") -> VerifierKeysOut | Response:
     """验证公钥: the public keys of the heads, as verifiers of signed notes take them. As text/plain, one a line."""
-    key = _sealing(request).key
+    key = _on_demand(request).sealing.key
     items = [
         VerifierKeyOut(ledger=ledger, origin=key.origin(ledger), verifier=key.verifier(ledger)) for ledger in LedgerName
     ]
@@ -84,22 +84,22 @@ async def seal_key(request: Request, accept: Accept = "*/*") -> VerifierKeysOut 
 @router.get("/seals/consistency", responses=problems(HeadNotFound, HeadsInOrder, SealBroken))
 async def seal_consistency(of: Annotated[TwoHeads, Query()], session: SessionDep) -> ConsistencyOut:
     """That nothing sealed under one head was changed until a later one: both heads with their consistency proof."""
-    return ConsistencyOut.of(await actions.consistency(session, of.ledger, of.first, of.second))
+    return ConsistencyOut.of(await proofs.consistency(session, of.ledger, of.first, of.second))
 
 
 @router.get("/transfers/{transfer_id}/receipt", responses=problems(TransferNotFound, NotSealedYet, SealBroken))
 async def transfer_receipt(transfer_id: UUID, actor: SignedIn, request: Request) -> ReceiptOut:
     """存证回执: a transfer as it was sealed, with its inclusion proof and the signed head.
 
-    One that is not sealed yet is sealed first. For those who may read the account on either side, auditors and
-    administrators; for others there is no such transfer.
+    One that is not sealed yet is sealed now: all who ask at the same time share one head. For those who may read the
+    account on either side, auditors and administrators; for others there is no such transfer.
     """
-    return ReceiptOut.of(await actions.receipt(_sealing(request), actor, transfer_id))
+    return ReceiptOut.of(await proofs.receipt(_on_demand(request), actor, transfer_id))
 
 
-def _sealing(request: Request) -> Sealing:
-    sealing: Sealing = request.app.state.sealing
-    return sealing
+def _on_demand(request: Request) -> OnDemand:
+    on_demand: OnDemand = request.app.state.seals
+    return on_demand
 
 
 def _wants_text(accept: str) -> bool:

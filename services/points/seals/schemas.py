@@ -7,7 +7,7 @@ from typing import Literal, Self
 
 from chassis.core.schema import Out
 from services.points.ledger.terms import TransferCode
-from services.points.seals.actions import Consistency, Receipt
+from services.points.seals.proofs import Consistency, Receipt
 from services.points.seals.tables import SealHead
 from services.points.terms import LedgerName
 

@@ -18,8 +18,8 @@ from chassis.core.db import Database
 from services.points.ledger.terms import TransferCode
 from services.points.statements import queries
 from services.points.statements.errors import StatementTooLong
-from services.points.statements.lines import Line, lines
-from services.points.statements.queries import Range, Which
+from services.points.statements.lines import lines
+from services.points.statements.terms import Line, Range, Which
 
 PART = 1000
 """Lines that are read at once."""

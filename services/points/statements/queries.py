@@ -1,11 +1,11 @@
 """Accounts and their entries as their owners see them, now and at any moment before."""
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, Select, func, or_, select, union_all
+from sqlalchemy import ColumnElement, Select, func, or_, select, text, union_all
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import aliased
 
@@ -15,52 +15,34 @@ from services.points.awards.facts import FACTS
 from services.points.awards.tables import Award, Fact
 from services.points.households.queries import household_of
 from services.points.ledger.queries import accounts_by_id
-from services.points.ledger.tables import Account, Hold, Lot, Transfer
-from services.points.ledger.terms import AccountKey, HoldState, TransferCode
+from services.points.ledger.tables import Account, Allocation, Lot, Transfer, TransferText
+from services.points.ledger.terms import TransferCode
 from services.points.statements import rules
 from services.points.statements.errors import AccountNotFound
+from services.points.statements.terms import EVERYTHING, Range, Standing, Which
 from services.points.terms import LedgerName
 
-
-@dataclass(frozen=True, slots=True)
-class Standing:
-    """An account as it was at a moment. `overdue` is what of it had expired and was not swept yet."""
-
-    account: Account
-    balance: int
-    held: int
-    overdue: int
-    version: int
-
-    @property
-    def debt(self) -> int:
-        """What it owed."""
-        return rules.debt_of(_key(self.account).keeps_lots, self.balance, self.held)
-
-    @property
-    def available(self) -> int:
-        """What could be spent."""
-        return self.balance - self.held - self.overdue
-
-
-@dataclass(frozen=True, slots=True)
-class Range:
-    """Which of a ledger's numbers: from `first` to before `end`."""
-
-    first: int
-    end: int
-
-
-@dataclass(frozen=True, slots=True)
-class Which:
-    """Which entries of an account are looked for; none of the conditions is all."""
-
-    code: TransferCode | None = None
-    reference: str | None = None
-    fact: UUID | None = None
-
-
-EVERYTHING = Range(0, 2**62)
+# What was held of an account at a moment. An open hold moves on when its wallet is merged into another, and says no
+# more whose it was: the lots that it allocated do, by the account that each was credited to, and mergers until then.
+_HELD_AT = text("""
+WITH RECURSIVE heirs (id) AS (
+    SELECT CAST(:account AS uuid)
+    UNION SELECT new_account_id FROM merger JOIN heirs ON old_account_id = heirs.id
+), family (id) AS (
+    SELECT CAST(:account AS uuid) WHERE NOT EXISTS (
+        SELECT FROM merger WHERE old_account_id = :account AND merged_at <= :at)
+    UNION SELECT old_account_id FROM merger JOIN family ON new_account_id = family.id WHERE merged_at <= :at
+)
+SELECT coalesce(sum(amount), 0)::bigint FROM heirs CROSS JOIN LATERAL (
+    SELECT id, amount, held_at FROM hold WHERE debit_account_id = heirs.id AND state = 'open'
+    UNION ALL
+    SELECT id, amount, held_at FROM hold WHERE debit_account_id = heirs.id AND closed_at > :at
+) held
+WHERE held_at <= :at
+    AND coalesce((SELECT credit_account_id FROM transfer
+        WHERE id = (SELECT lot_id FROM hold_lot WHERE hold_id = held.id LIMIT 1)), heirs.id)
+    IN (SELECT id FROM family)
+""")
 
 
 async def own_accounts(session: AsyncSession, actor: Actor, ledger: LedgerName | None) -> list[Standing]:
@@ -99,20 +81,14 @@ async def standing_at(session: AsyncSession, account: Account, at: datetime) -> 
     end = await number_at(session, account.ledger, at, after=True)
     found = (await session.scalars(sides(account.id, Range(0, end), (), 1))).first()
     balance, version = (0, 0) if found is None else _after(found, account.id)
-    held = await session.scalar(
-        select(func.coalesce(func.sum(Hold.amount), 0)).where(
-            Hold.debit_account_id == account.id,
-            Hold.held_at <= at,
-            or_(Hold.state == HoldState.OPEN, Hold.closed_at > at),
-        )
-    )
+    held = await session.scalar(_HELD_AT, {"account": account.id, "at": at})
     overdue = await _overdue(session, account, at) + await _swept_later(session, account, at, end)
     return Standing(account, balance, int(held or 0), overdue, version)
 
 
 async def _overdue(session: AsyncSession, account: Account, at: datetime) -> int:
     """What of an account's lots is free, and due by `at`."""
-    if not _key(account).keeps_lots:
+    if not rules.key_of(account).keeps_lots:
         return 0
     due = select(func.sum(Lot.free)).where(Lot.account_id == account.id, Lot.live, Lot.expires_at <= at)
     return int(await session.scalar(due) or 0)
@@ -123,7 +99,7 @@ async def _swept_later(session: AsyncSession, account: Account, at: datetime, en
 
     What came back after its time and expired at once was not free: its reference says so by a third part.
     """
-    if not _key(account).keeps_lots:
+    if not rules.key_of(account).keeps_lots:
         return 0
     swept = select(func.sum(Transfer.amount)).where(
         Transfer.debit_account_id == account.id,
@@ -230,5 +206,32 @@ def _after(transfer: Transfer, account_id: UUID) -> tuple[int, int]:
     return transfer.credit_balance, transfer.credit_version
 
 
-def _key(account: Account) -> AccountKey:
-    return AccountKey(account.ledger, account.owner_kind, account.owner_id, account.purpose)
+async def expiries_among(session: AsyncSession, transfer_ids: Collection[UUID]) -> set[UUID]:
+    """Those of the transfers by which points expired."""
+    if not transfer_ids:
+        return set()
+    expired = select(Transfer.id).where(Transfer.id.in_(transfer_ids), Transfer.code == TransferCode.EXPIRY)
+    return set(await session.scalars(expired))
+
+
+async def lots_of(session: AsyncSession, expiries: Collection[UUID]) -> dict[UUID, UUID]:
+    """Of each expiry, and of what took one back, the lot that it is about."""
+    if not expiries:
+        return {}
+    about = select(Allocation.cause_id, Allocation.lot_id).where(Allocation.cause_id.in_(expiries))
+    return dict((await session.execute(about)).all())
+
+
+async def awards_by(session: AsyncSession, transfer_ids: Collection[UUID]) -> Sequence[tuple[Award, Fact]]:
+    """The awards that were posted by these transfers, each with its fact."""
+    awarded = select(Award, Fact).join(Fact, Fact.position == Award.fact_position)
+    rows = await session.execute(awarded.where(Award.transfer_id.in_(transfer_ids)))
+    return [(award, fact) for award, fact in rows]
+
+
+async def words_of(session: AsyncSession, transfer_ids: Collection[UUID]) -> dict[UUID, str]:
+    """Why these transfers were posted, where that was said and is not erased."""
+    if not transfer_ids:
+        return {}
+    said = select(TransferText.transfer_id, TransferText.words).where(TransferText.transfer_id.in_(transfer_ids))
+    return dict((await session.execute(said)).all())

@@ -18,7 +18,6 @@ from services.points.permissions import SignedIn
 from services.points.statements import exports, queries, rules
 from services.points.statements.errors import AccountNotFound, PeriodTooLong, StatementTooLong
 from services.points.statements.lines import lines
-from services.points.statements.queries import Range, Which
 from services.points.statements.schemas import (
     AccountFilters,
     AccountOut,
@@ -28,6 +27,7 @@ from services.points.statements.schemas import (
     ExpiringOut,
     StatementPeriod,
 )
+from services.points.statements.terms import Range, Which
 
 router = Router(prefix="/api/points/accounts", tags=["accounts"])
 

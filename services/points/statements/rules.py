@@ -47,6 +47,11 @@ def may_read(actor: Actor, account: Account) -> bool:
     return account.id in own or account.merged_into_id in own or actor.has("auditor", "administrator")
 
 
+def key_of(account: Account) -> AccountKey:
+    """What an account is."""
+    return AccountKey(account.ledger, account.owner_kind, account.owner_id, account.purpose)
+
+
 def debt_of(keeps_lots: bool, balance: int, held: int) -> int:
     """What an account owed when it had this balance and so much was held.
 

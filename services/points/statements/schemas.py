@@ -10,8 +10,7 @@ from chassis.core.beijing import day_of
 from chassis.core.schema import In, Out, Text
 from services.points.awards.terms import SubjectKind
 from services.points.ledger.terms import Purpose, TransferCode
-from services.points.statements.lines import Line, Subject
-from services.points.statements.queries import Standing
+from services.points.statements.terms import Line, Standing, Subject
 from services.points.terms import LedgerName, OwnerKind
 
 _FIRST, _END = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 import asyncio
 import multiprocessing
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from multiprocessing.context import ForkServerProcess
@@ -13,20 +12,13 @@ import uvicorn
 
 from tests.chassis.toy.serve import serve
 from tests.chassis.toy.town import ToyTown
+from tests.ports import held_port, url_of
 from tests.town import actor
 
 PATIENCE_SECONDS = 60
 
 _processes = multiprocessing.get_context("forkserver")  # it imports the service once, and then only forks
 _processes.set_forkserver_preload(["tests.chassis.toy.serve"])
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 async def eventually(happened: Callable[[], Awaitable[bool]], *, what: str) -> None:
@@ -44,7 +36,8 @@ class Processes:
 
     def __init__(self, toys: ToyTown) -> None:
         self.toys = toys
-        self.urls = {name: f"http://127.0.0.1:{free_port()}" for name in ("identity", "sender", "receiver", "second")}
+        self._held = {name: held_port() for name in ("identity", "sender", "receiver", "second")}
+        self.urls = {name: url_of(held) for name, held in self._held.items()}
         self._running: list[ForkServerProcess] = []
 
     async def start(
@@ -75,7 +68,9 @@ class Processes:
     async def write(self, *words: str, at: str = "sender") -> None:
         """Have a sender write notes, over the network."""
         headers = {"Authorization": f"Bearer {self.toys.token(actor('writer'))}"}
-        async with httpx2.AsyncClient(base_url=self.urls[at], headers=headers, trust_env=False, verify=False) as client:
+        async with httpx2.AsyncClient(
+            base_url=self.urls[at], headers=headers, trust_env=False, verify=False, timeout=PATIENCE_SECONDS
+        ) as client:
             for each in words:
                 answer = await client.post("/api/sender/notes", json={"box": "letters", "words": each})
                 assert answer.status_code == 201, answer.text
@@ -97,6 +92,8 @@ class Processes:
             process.kill()
             process.join()
             process.close()
+        for held in self._held.values():
+            held.close()
 
 
 async def ended(process: ForkServerProcess) -> int:

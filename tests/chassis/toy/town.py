@@ -72,6 +72,7 @@ class ToyTown(Town):
             "relay_enabled": False,
             "db_pool_size": 5,
             "db_pool_overflow": 20,
+            "db_pool_timeout_seconds": 60,
         }
         return ServiceSettings(**(values | overrides))
 

@@ -1,8 +1,9 @@
 """The gateway with its pages in front of the real orders service; other answers of it can be put in its place."""
 
-import secrets
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import httpx2
@@ -14,9 +15,14 @@ from chassis.core.client import Directory
 from gateway.app import create_app
 from gateway.pages.front import DemoCode
 from gateway.settings import GatewaySettings
+from services.points.seals import actions
+from services.points.terms import LedgerName
 from tests.gateway.pages.reading import Element, read
 from tests.orders.conftest import hood, orders_database, orders_town
 from tests.orders.neighbourhood import Neighbourhood
+from tests.points.conftest import Points, service_on
+from tests.points.seals.history import History
+from tests.town import TestDatabase, copy_of, new_address, new_phone
 
 __all__ = ["hood", "orders_database", "orders_town"]
 
@@ -110,11 +116,6 @@ class Site:
         return order | {"token": path.removeprefix("/t/")}
 
 
-def new_phone() -> str:
-    """A number that nobody has."""
-    return f"100{secrets.randbelow(10**8):08d}"
-
-
 def app_for(
     hood: Neighbourhood, orders: ASGIApp | None, *, identity: ASGIApp | None = None, demo_codes: Sequence[DemoCode] = ()
 ) -> ASGIApp:
@@ -133,12 +134,27 @@ def browser_of(app: ASGIApp, address: str = "203.0.113.9") -> Browser:
     return Browser(httpx2.AsyncClient(transport=transport, base_url="http://beiyuan.test", headers=headers))
 
 
+@asynccontextmanager
+async def seals_of(
+    migrated: TestDatabase, keys_dir: Path, folder: Path, *heads: int, ledger: LedgerName = LedgerName.CIVIC
+) -> AsyncIterator[tuple[ASGIApp, Points]]:
+    """The gateway in front of a real points service with a head over each of these numbers of transfers, and it."""
+    with copy_of(migrated) as database:
+        async with service_on(database, keys_dir, folder) as points:
+            history = History(database, ledger)
+            for size in heads:
+                history.grow(size - len(history.ids))
+                history.write()
+                await actions.seal(points.town.apps["points"].state.seals.sealing, ledger, at_most=size)
+            yield create_app(GatewaySettings(keys_dir=keys_dir), points.town.directory), points
+
+
 @pytest.fixture
 async def site(hood: Neighbourhood) -> AsyncIterator[Site]:
     """The pages of a neighbourhood of the test's own, seen from an address of its own."""
     orders = Between(hood.town.apps["orders"])
     app = app_for(hood, orders)
-    address = f"198.19.{secrets.randbelow(256)}.{secrets.randbelow(256)}"
+    address = new_address()
     browser = browser_of(app, address)
     async with browser.client:
         yield Site(hood, orders, browser, app, address)

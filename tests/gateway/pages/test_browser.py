@@ -13,10 +13,12 @@ import axe_playwright_python
 import pytest
 from PIL import Image
 from playwright.async_api import Browser, Page, ViewportSize, async_playwright
+from starlette.types import ASGIApp
 
-from tests.gateway.pages.conftest import Site
+from tests.gateway.pages.conftest import Site, seals_of
 from tests.gateway.standin import serving
 from tests.orders.images import encoded, image
+from tests.town import TestDatabase
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = [
@@ -42,9 +44,9 @@ async def chromium() -> AsyncIterator[Browser]:
 
 
 @asynccontextmanager
-async def phone(chromium: Browser, site: Site, **options: Any) -> AsyncIterator[Page]:
+async def phone(chromium: Browser, app: ASGIApp, **options: Any) -> AsyncIterator[Page]:
     """A page on a phone that reaches the site over a socket. It may ask nobody else and must log no error."""
-    async with serving(site.app, proxy_headers=False, server_header=False) as port:
+    async with serving(app, proxy_headers=False, server_header=False) as port:
         home = f"http://127.0.0.1:{port}"
         context = await chromium.new_context(base_url=home, viewport=PHONE, locale="zh-CN", bypass_csp=False, **options)
         page = await context.new_page()
@@ -83,17 +85,35 @@ async def resolved(site: Site) -> str:
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 async def test_axe_finds_no_serious_fault_on_any_page(chromium: Browser, site: Site, scheme: str) -> None:
     waiting, asking = await site.reported(), await resolved(site)
-    async with phone(chromium, site, color_scheme=scheme) as page:
+    async with phone(chromium, site.app, color_scheme=scheme) as page:
         for path in (site.q, waiting, asking, "/", "/q/nosuchcode"):
             await page.goto(path)
             await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
             assert await faults(page) == [], path
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+async def test_the_page_of_seals_can_be_read_and_copied_whole_on_a_phone(
+    chromium: Browser, migrated: TestDatabase, keys_dir: Path, tmp_path: Path, scheme: str
+) -> None:
+    async with (
+        seals_of(migrated, keys_dir, tmp_path, 3, 1_234) as (app, _),
+        phone(chromium, app, color_scheme=scheme, java_script_enabled=True) as page,
+    ):
+        await page.goto("/seals")
+        await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
+        assert await faults(page) == []
+        boxes = "[document.documentElement, ...document.querySelectorAll('pre')]"
+        wide = f"{boxes}.filter((box) => box.scrollWidth > box.clientWidth)"
+        assert await page.evaluate(f"{wide}.length") == 0
+        targets = "[...document.querySelectorAll('a, summary')].filter((it) => it.getBoundingClientRect().height < 48)"
+        assert await page.evaluate(f"{targets}.length") == 0
+
+
 async def test_axe_finds_no_serious_fault_on_a_form_with_errors_and_the_focus_is_on_the_first(
     chromium: Browser, site: Site
 ) -> None:
-    async with phone(chromium, site, java_script_enabled=True) as page:
+    async with phone(chromium, site.app, java_script_enabled=True) as page:
         await page.goto(site.q)
         await page.check("input[value=P0101]")
         await page.fill("#description", "门坏了")
@@ -106,7 +126,7 @@ async def test_axe_finds_no_serious_fault_on_a_form_with_errors_and_the_focus_is
 
 async def test_every_target_is_big_enough_for_a_thumb(chromium: Browser, site: Site) -> None:
     path = await resolved(site)
-    async with phone(chromium, site) as page:
+    async with phone(chromium, site.app) as page:
         for address in (site.q, path):
             await page.goto(address)
             await page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true })")
@@ -122,7 +142,7 @@ async def test_every_target_is_big_enough_for_a_thumb(chromium: Browser, site: S
 async def test_the_emergency_numbers_stay_in_sight_once_something_urgent_is_chosen(
     chromium: Browser, site: Site
 ) -> None:
-    async with phone(chromium, site, java_script_enabled=False) as page:
+    async with phone(chromium, site.app, java_script_enabled=False) as page:
         await page.goto(site.q)
         assert not await page.is_visible(".dial")
         await page.check("input[value=P0101]")
@@ -135,7 +155,7 @@ async def test_without_javascript_a_report_is_sent_followed_and_answered(
     chromium: Browser, site: Site, tmp_path: Path
 ) -> None:
     (tmp_path / "门.jpg").write_bytes(encoded(image(800, 600)))
-    async with phone(chromium, site, java_script_enabled=False) as page:
+    async with phone(chromium, site.app, java_script_enabled=False) as page:
         await page.goto(site.q)
         await page.click("text=上面没有")
         await page.click("summary:text-is('环境卫生与绿化')")
@@ -164,7 +184,7 @@ async def test_photos_are_shown_made_smaller_and_can_be_taken_out_before_they_ar
 ) -> None:
     for name in ("一", "二", "三"):
         (tmp_path / f"{name}.png").write_bytes(encoded(_noise(3000, 1500), "PNG"))
-    async with phone(chromium, site) as page:
+    async with phone(chromium, site.app) as page:
         await page.goto(site.q)
         await page.check("input[value=P0104]")
         await page.fill("#description", "门关不上")
@@ -186,7 +206,7 @@ async def test_photos_are_shown_made_smaller_and_can_be_taken_out_before_they_ar
 
 
 async def test_pressed_twice_it_is_sent_once(chromium: Browser, site: Site) -> None:
-    async with phone(chromium, site) as page:
+    async with phone(chromium, site.app) as page:
         await page.goto(site.q)
         await page.check("input[value=P0104]")
         await page.fill("#description", "门关不上")
@@ -198,7 +218,7 @@ async def test_pressed_twice_it_is_sent_once(chromium: Browser, site: Site) -> N
 async def test_gone_back_to_the_form_still_has_what_was_typed_and_sends_no_second_report(
     chromium: Browser, site: Site
 ) -> None:
-    async with phone(chromium, site) as page:
+    async with phone(chromium, site.app) as page:
         await page.goto(site.q)
         await page.check("input[value=P0104]")
         await page.fill("#description", "门关不上")
@@ -213,7 +233,7 @@ async def test_gone_back_to_the_form_still_has_what_was_typed_and_sends_no_secon
 
 
 async def test_a_sub_item_is_found_by_a_few_characters(chromium: Browser, site: Site) -> None:
-    async with phone(chromium, site) as page:
+    async with phone(chromium, site.app) as page:
         await page.goto(site.q)
         await page.click("text=上面没有")
         await page.fill("[type=search]", "漏雨")
@@ -225,7 +245,7 @@ async def test_a_sub_item_is_found_by_a_few_characters(chromium: Browser, site: 
 
 
 async def test_nothing_is_kept_on_the_phone(chromium: Browser, site: Site) -> None:
-    async with phone(chromium, site) as page:
+    async with phone(chromium, site.app) as page:
         await page.goto(site.q)
         await page.fill("#phone", "10012345678")
         await page.fill("#description", "门关不上")

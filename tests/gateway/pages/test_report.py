@@ -14,10 +14,11 @@ from gateway.settings import GatewaySettings
 from services.orders.intake.taxonomy import LIKELY, load
 from services.orders.places import actions as places
 from services.orders.terms import PlaceKind
-from tests.gateway.pages.conftest import Site, app_for, browser_of, new_phone
+from tests.gateway.pages.conftest import Site, app_for, browser_of
 from tests.gateway.standin import serving
 from tests.orders.images import photo
 from tests.orders.neighbourhood import at
+from tests.town import new_phone
 
 TYPED: dict[str, Any] = {
     "subitem": "P0104",

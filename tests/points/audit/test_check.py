@@ -297,6 +297,14 @@ CORRUPTIONS = [
         "were taken back",
     ),
     Corruption(
+        "what cannot be taken back is taken back",
+        "reversals do not go beyond",
+        "SELECT reverses_id AS id FROM transfer WHERE reverses_id IS NOT NULL",
+        "UPDATE transfer SET code = 'merger' WHERE id = '{id}'",
+        "transfer {id}",
+        "were taken back",
+    ),
+    Corruption(
         "a reference is used twice",
         "references are unique",
         "SELECT a.id, b.reference AS other FROM transfer a, transfer b WHERE a.id <> b.id",
@@ -434,6 +442,21 @@ def test_no_more_is_told_of_one_check_than_anybody_reads(
     owner.execute("UPDATE account SET balance = balance + 1")
     told = found(owner, [check for check in CHECKS if check.name == "balances are those of the entries"])
     assert len(told) == 5
+
+
+async def test_a_family_without_points_that_joined_another_just_now_is_nothing_off(own_points: Points) -> None:
+    old, new = Family(), Family()
+    gone, stays = Attendance(household_id=old.id), Attendance(household_id=new.id)
+    verified = gone.verified(60)
+    await own_points.tell(verified, gone.withdrawn(verified), stays.verified(60))
+    await read_boards(own_points)
+    await own_points.tell(old.dissolved(2, new.id))
+    with snapshot(own_points.town.database.url("points")) as connection:
+        [mark] = connection.execute(
+            "SELECT board_mark.sequence = merger.sequence FROM merger JOIN board_mark USING (ledger)"
+        ).fetchall()
+        assert mark == (True,), "the boards have followed all numbers, and the family has none"
+        assert found(connection) == []
 
 
 async def test_nothing_is_off_while_others_write(own_points: Points) -> None:

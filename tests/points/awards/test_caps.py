@@ -15,7 +15,7 @@ from services.points.awards.tables import Award
 from services.points.ledger.tables import CapUse
 from tests.points.awards.conftest import HOURS, MEET, Rules, differences
 from tests.points.conftest import Points
-from tests.points.facts import NOON, Attendance, Order, Told
+from tests.points.facts import NOON, Attendance, Family, Order, Told
 from tests.town import actor
 
 
@@ -53,6 +53,64 @@ async def test_a_cap_for_a_household_counts_all_its_members(own_points: Points, 
     told = [Attendance(household_id=household, at=NOON).verified(90) for _ in range(3)]
     await own_points.tell(*told)
     assert await granted(own_points, told) == [(18, 18), (12, 18), (0, 18)]
+    await check_cap_use(own_points)
+    assert differences(own_points) == []
+
+
+async def test_a_family_that_joins_another_does_not_get_the_days_points_a_second_time(
+    own_points: Points, rules: Rules
+) -> None:
+    await rules.make(capped(30, "day", "household"), NOON)
+    old, new, later = Family(), Family(), Family()
+
+    def earned(family: Family, minutes: int, at: datetime = NOON) -> Told:
+        return Attendance(household_id=family.id, at=at).verified(minutes)
+
+    before = [earned(old, 90), earned(old, 30), earned(new, 30), earned(later, 15)]
+    await own_points.tell(*before, old.dissolved(1, new.id))
+    told = [earned(new, 15), earned(old, 60), earned(new, 60, NOON + timedelta(days=1))]
+    await own_points.tell(*told, new.dissolved(1, later.id))
+    last = [earned(later, 30), earned(old, 120, NOON + timedelta(days=1))]
+    await own_points.tell(*last)
+    assert await granted(own_points, before) == [(18, 18), (6, 6), (6, 6), (3, 3)]
+    assert await granted(own_points, told) == [(0, 3), (0, 12), (12, 12)]
+    assert await granted(own_points, last) == [(0, 6), (18, 24)]
+    assert await own_points.household_balance(later.id) == 18 + 6 + 6 + 3 + 12 + 18
+    await check_cap_use(own_points)
+    assert differences(own_points) == []
+
+
+async def test_what_is_taken_back_of_a_family_that_joined_another_leaves_room_for_both(
+    own_points: Points, rules: Rules
+) -> None:
+    await rules.make(capped(30, "day", "household"), NOON)
+    old, new = Family(), Family()
+    attendance = Attendance(household_id=old.id)
+    verified = attendance.verified(120)
+    full = Attendance(household_id=new.id).verified(60)
+    await own_points.tell(verified, old.dissolved(1, new.id), full, attendance.withdrawn(verified))
+    more = [Attendance(household_id=family.id).verified(90) for family in (new, old)]
+    await own_points.tell(*more)
+    assert await granted(own_points, [verified, full, *more]) == [(24, 24), (6, 12), (18, 18), (6, 18)]
+    await check_cap_use(own_points)
+    assert differences(own_points) == []
+
+
+async def test_families_that_join_one_another_while_facts_come_in_keep_to_one_cap_and_replay_equal(
+    own_points: Points, rules: Rules
+) -> None:
+    await rules.make(capped(30, "day", "household"), NOON)
+    families = [Family() for _ in range(4)]
+    told = [Attendance(household_id=families[number % 4].id).verified(30) for number in range(40)]
+    joins = [family.dissolved(1, families[-1].id) for family in families[:-1]]
+    await asyncio.gather(
+        *(own_points.deliver(*told[start : start + 5]) for start in range(0, 40, 5)),
+        *(own_points.deliver(join) for join in joins),
+    )
+    late = [Attendance(household_id=family.id).verified(30) for family in families]
+    await own_points.tell(*late)
+    assert [given for given, _ in await granted(own_points, late)] == [0] * 4, "their one cap is used up"
+    assert 30 <= await own_points.household_balance(families[-1].id) <= 120
     await check_cap_use(own_points)
     assert differences(own_points) == []
 

@@ -30,6 +30,20 @@ def hours(minutes: int = 60) -> AttendanceVerified:
     )
 
 
+def closed(**told: Any) -> OrderClosed:
+    return OrderClosed(
+        occurred_at=NOON,
+        order_id=uuid4(),
+        closure_id=uuid4(),
+        handler_id=uuid4(),
+        unit_id=uuid4(),
+        real=True,
+        reporter_id=None,
+        reporter_household_id=None,
+        **told,
+    )
+
+
 def gives(source: str, fact: ToldFact, kind: type = int) -> Any:
     return Expression(type(fact), source, kind).of(fact)
 
@@ -38,6 +52,20 @@ def test_points_are_whole_numbers_and_exact() -> None:
     assert gives("12 * minutes / 60", hours(45)) == 9
     assert gives("9007199254740993", hours()) == 9007199254740993
     assert gives("7 * minutes / 60", hours(45)) == 5, "what is left over is dropped"
+
+
+def test_an_answer_that_is_known_is_that_of_an_equal_fact_and_no_other() -> None:
+    expression = Expression(OrderClosed, "solved && satisfied != 'dissatisfied'", bool)
+    for _ in range(2):
+        for solved, satisfied, right in [
+            (True, "satisfied", True),
+            (True, "dissatisfied", False),
+            (False, "satisfied", False),
+            (True, None, True),
+        ]:
+            assert expression.of(closed(solved=solved, satisfied=satisfied)) is right
+        with pytest.raises(ExpressionError):
+            expression.of(closed(solved=None, satisfied="satisfied"))
 
 
 def test_days_and_hours_are_asked_for_in_beijings_time() -> None:

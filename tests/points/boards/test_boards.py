@@ -196,6 +196,31 @@ async def test_a_resident_sees_ranks_and_scores_of_families_and_no_id_but_their_
     assert set(await scores(own_points)) == {str(own), str(other)}
 
 
+async def test_staff_may_look_up_anybodys_place_and_residents_their_own_alone(own_points: Points) -> None:
+    first, second = new_id(), new_id()
+    await helped(own_points, first, 120)
+    await helped(own_points, second, 60)
+    clerk, neighbour = actor("social_worker"), actor("resident", household_id=second)
+    found = await get(own_points, clerk, f"all/{first}")
+    assert (found["rank"], found["score"], found["size"], found["subject_id"]) == (1, 24, 2, str(first))
+    assert (await get(own_points, neighbour, f"all/{second}"))["rank"] == 2
+    assert (await get(own_points, clerk, f"all/{new_id()}"))["rank"] is None
+    refused = [(neighbour, f"all/{first}", {}), (neighbour, f"all/{new_id()}", {"ledger": "staff", "kind": "unit"})]
+    for who, path, params in refused:
+        async with own_points.client(who) as client:
+            answer = await client.get(f"/api/points/boards/{path}", params=params)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+    assert (await get(own_points, neighbour, f"all/{new_id()}", kind="community"))["score"] == 0
+
+
+async def test_a_family_that_joined_another_is_looked_up_where_it_is_now(own_points: Points) -> None:
+    old, new = Family(), Family()
+    await helped(own_points, old.id, 60)
+    await own_points.tell(old.dissolved(1, new.id))
+    found = await get(own_points, AUDITOR, f"all/{old.id}")
+    assert (found["subject_id"], found["rank"], found["score"]) == (str(new.id), 1, 12)
+
+
 async def test_the_staff_ledgers_boards_are_not_shown_to_residents(points: Points) -> None:
     for role, status in (("resident", 403), ("merchant", 403), ("handler", 200), ("auditor", 200)):
         async with points.client(actor(role)) as client:

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sqlalchemy import insert, text
 
-from services.points.boards.actions import _APPLY
-from services.points.boards.queries import Which, standings
+from services.points.boards.queries import _APPLY, standings
 from services.points.boards.rules import BEGINNING, ranks, starts_on
 from services.points.boards.tables import Board
-from services.points.boards.terms import BoardKind, BoardPeriod
+from services.points.boards.terms import BoardKind, BoardPeriod, Which
 from services.points.terms import LedgerName
 from tests.points.conftest import Points
 

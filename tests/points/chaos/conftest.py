@@ -9,13 +9,14 @@ import pytest
 from beiyuan.migrate import migrate
 from tests.conftest import TEMPLATE
 from tests.points.chaos.harm import SturdyPostgres
+from tests.ports import held_port
 from tests.town import TestDatabase
 
 
 @pytest.fixture
 def sturdy(fast_folder: Path) -> Iterator[SturdyPostgres]:
     """A server of the test's own."""
-    with SturdyPostgres(fast_folder / "sturdy" / "data", fsync=False) as server:
+    with held_port() as held, SturdyPostgres(fast_folder / "sturdy" / "data", held) as server:
         yield server
 
 

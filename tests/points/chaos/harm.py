@@ -2,10 +2,12 @@
 
 import random
 import signal
+import socket
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from os import kill
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -16,17 +18,18 @@ from tests.town import TestDatabase
 
 
 class SturdyPostgres(EmbeddedPostgres):
-    """A server that comes back at the same address after it was killed."""
+    """A server that comes back after it was killed, at the address that is held for it."""
 
-    _first_port: int | None = None
+    def __init__(self, data_dir: Path, held: socket.socket) -> None:
+        super().__init__(data_dir, fsync=False)
+        self._held_port: int = held.getsockname()[1]
 
     def _spawn(self, binaries: Any, account: Any, port: int, log: int) -> Any:
-        self._first_port = self._first_port or port
-        return super()._spawn(binaries, account, self._first_port, log)
+        return super()._spawn(binaries, account, self._held_port, log)
 
     def _launch(self, binaries: Any, account: Any) -> None:
         super()._launch(binaries, account)
-        self._port = self._first_port
+        self._port = self._held_port
 
     def kill(self) -> None:
         """SIGKILL to the postmaster and to all its children."""
@@ -82,7 +85,8 @@ BEGIN
   PERFORM pg_stat_clear_snapshot();
   SELECT count(pg_terminate_backend(pid)) INTO cut FROM pg_stat_activity
    WHERE usename = 'beiyuan_points' AND datname = current_database() AND state <> 'idle'
-    AND (NOT last_words OR state = 'idle in transaction' AND query LIKE '%pg_current_xact_id%');
+    AND (NOT last_words OR state = 'idle in transaction'
+     AND (query LIKE '%pg_current_xact_id_if_assigned%' OR query LIKE '%INSERT INTO request %'));
   IF cut > 0 THEN RETURN cut; END IF;
  END LOOP;
  RETURN 0;

@@ -23,7 +23,7 @@ from chassis.core.errors import DomainError
 from chassis.core.runtime import Runtime
 from chassis.core.telemetry import configure_logging
 from services.points.app import create_app
-from services.points.ledger import jobs
+from services.points.ledger import overdue
 from services.points.settings import PointsSettings
 from tests.points.mortal import PR_SET_PDEATHSIG, processes
 
@@ -43,8 +43,8 @@ async def _sweep(runtime: Runtime) -> None:
     """Lots expire and holds lapse as by the jobs, but more often than every minute."""
     while True:
         with suppress(DomainError, SQLAlchemyError):  # the database may be away
-            await jobs.lapse(runtime, clock.now(), at_once=5)
-            await jobs.expire(runtime, clock.now(), at_once=5)
+            await overdue.lapse(runtime, clock.now(), at_once=5)
+            await overdue.expire(runtime, clock.now(), at_once=5)
         await asyncio.sleep(SWEEP_SECONDS)
 
 

@@ -33,8 +33,10 @@ def seconds(usual: float) -> float:
 
 
 def seed() -> int:
-    """What the clients draw from: `BEIYUAN_CHAOS_SEED`, or any."""
-    return int(os.environ.get("BEIYUAN_CHAOS_SEED") or secrets.randbelow(10**6))
+    """What the clients draw from: `BEIYUAN_CHAOS_SEED`; else any in a long storm, and the same in every short one."""
+    if given := os.environ.get("BEIYUAN_CHAOS_SEED"):
+        return int(given)
+    return secrets.randbelow(10**6) if "BEIYUAN_CHAOS_SECONDS" in os.environ else 20261123
 
 
 class Storm:

@@ -201,7 +201,7 @@ async def check_the_rest(points: Points, database: TestDatabase) -> None:
 
 async def _check_seals(points: Points) -> None:
     """Whoever verifies an export, and the heads that were published meanwhile, finds nothing."""
-    sealing: Sealing = points.town.apps["points"].state.sealing
+    sealing: Sealing = points.town.apps["points"].state.seals.sealing
     for ledger in LedgerName:
         path = points.town.home / f"{ledger}.jsonl"
         await ledger_export.export(points.town.settings("points"), ledger, path, lambda done, of: None)

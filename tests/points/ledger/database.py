@@ -15,7 +15,7 @@ from chassis.core.ids import new_id
 from services.points.boards import actions as boards
 from services.points.boards import queries as board_queries
 from services.points.boards.rules import starts_on
-from services.points.boards.terms import BoardKind, BoardPeriod
+from services.points.boards.terms import BoardKind, BoardPeriod, Which
 from services.points.ledger.actions import carry_out
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import CapKey
@@ -99,8 +99,12 @@ class DatabaseWorld:
             answers = await carry_out(self.session, Telling(self.names, self.facts, self.now), groups)
         return [answer.code if isinstance(answer, DomainError) else answer for answer in answers]
 
+    async def tables(self) -> Tables:
+        """All rows."""
+        return await read(self.session)
+
     async def picture(self) -> Picture:
-        tables = await read(self.session)
+        tables = await self.tables()
         check_tables(tables)
         self.names.learn(tables)
         return picture(tables, self.names)
@@ -111,7 +115,7 @@ class DatabaseWorld:
         while await boards.follow_once(self.session, ledger):
             pass
         noon = datetime.combine(wanted.day, time(12), BEIJING)
-        which = board_queries.Which(ledger, period, starts_on(period, noon))
+        which = Which(ledger, period, starts_on(period, noon))
         kind = BoardKind(KINDS[self.names.kinds[wanted.subject]])
         _, [found] = await board_queries.standings(self.session, which, {kind: id_of(wanted.subject)})
         return found.score

@@ -30,10 +30,11 @@ CODES = "redemption|use|activity|settlement|adjustment"
 
 @dataclass(frozen=True)
 class Step:
-    """A command, as the model's method `verb` takes it."""
+    """A command, as the model's method `verb` takes it. `happened`: when what an award is for did."""
 
     verb: str
     args: dict[str, Any]
+    happened: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -130,16 +131,16 @@ def command(text: str, now: datetime) -> Step:
             for number in args.keys() & {"amount", "due"}:
                 args[number] = int(args[number])
             if verb == "award":
-                args = awarded(args, now)
+                happened = moment(args.pop("happened")) if "happened" in args else now
+                return Step(verb, awarded(args, happened), happened)
             if verb == "hold":
                 args |= {"lapses": moment(args["lapses"]), "code": "activity"}
             return Step(verb, args)
     raise ValueError(f"no such line: {text}")
 
 
-def awarded(args: dict[str, Any], now: datetime) -> dict[str, Any]:
+def awarded(args: dict[str, Any], happened: datetime) -> dict[str, Any]:
     """The rule's version, and which period's cap it is: that in which the fact happened, by Beijing's days."""
-    happened = moment(args.pop("happened")) if "happened" in args else now
     rule = args["rule"], int(args.pop("version", 1))
     cap = None
     if "limit" in args:

@@ -6,6 +6,7 @@ import pytest
 
 from tests.points.conftest import Points
 from tests.points.ledger import examples
+from tests.points.ledger.acceptance import AwardsWorld
 from tests.points.ledger.database import DatabaseWorld
 from tests.points.ledger.examples import BEGINNING, PAGE, Example, Line, Picture, Standing
 from tests.points.ledger.worlds import CoreWorld, ModelWorld
@@ -92,4 +93,15 @@ async def test_the_rules_give_a_family_what_the_page_says(
 async def test_the_database_gives_a_family_what_the_page_says(example: Example, empty_ledger: Points) -> None:
     async with empty_ledger.db.sessions() as session:
         await follow(example, DatabaseWorld(session, CAST))
+        await session.rollback()
+
+
+@pytest.mark.parametrize(
+    "example",
+    [example for example in EXAMPLES if example.number != 5],  # what is awarded for a fact has a reference of its own
+    ids=lambda example: f"{example.number}",
+)
+async def test_facts_told_give_a_family_what_the_page_says(example: Example, without_rules: Points) -> None:
+    async with without_rules.db.sessions() as session:
+        await follow(example, await AwardsWorld.of(session, CAST, example))
         await session.rollback()

@@ -11,7 +11,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from sqlalchemy import event, func, select
+from sqlalchemy import event, func, select, text
 
 from chassis.core import clock
 from chassis.core.client import Directory
@@ -19,11 +19,12 @@ from chassis.core.errors import DomainError
 from chassis.core.messages import MessageRow
 from chassis.core.relay import prune
 from services.points.app import create_app
-from services.points.ledger import jobs
+from services.points.ledger import overdue
 from services.points.ledger.actions import Posting, carry_out
 from services.points.ledger.core.commands import Award, Command, Merge, Reserve, Transfer
 from services.points.ledger.core.state import Result
 from services.points.ledger.errors import InsufficientPoints
+from services.points.ledger.queries import lock_ledgers
 from services.points.ledger.tables import Account, Hold, Lot
 from services.points.ledger.tables import Transfer as TransferRow
 from services.points.ledger.terms import (
@@ -69,19 +70,19 @@ def wallets(count: int) -> list[AccountKey]:
     return [household_wallet(uuid4()) for _ in range(count)]
 
 
-async def expire(points: Points, at: datetime, at_once: int = jobs.AT_ONCE) -> int:
+async def expire(points: Points, at: datetime, at_once: int = overdue.AT_ONCE) -> int:
     with clock.frozen(at):
-        return await jobs.expire(points.town.runtime("points"), at, at_once=at_once)
+        return await overdue.expire(points.town.runtime("points"), at, at_once=at_once)
 
 
-async def lapse(points: Points, at: datetime, at_once: int = jobs.AT_ONCE) -> int:
+async def lapse(points: Points, at: datetime, at_once: int = overdue.AT_ONCE) -> int:
     with clock.frozen(at):
-        return await jobs.lapse(points.town.runtime("points"), at, at_once=at_once)
+        return await overdue.lapse(points.town.runtime("points"), at, at_once=at_once)
 
 
-async def tell(points: Points, at: datetime, at_once: int = jobs.AT_ONCE) -> int:
+async def tell(points: Points, at: datetime, at_once: int = overdue.AT_ONCE) -> int:
     with clock.frozen(at):
-        return await jobs.tell(points.town.runtime("points"), at, at_once=at_once)
+        return await overdue.tell(points.town.runtime("points"), at, at_once=at_once)
 
 
 async def balances(points: Points, keys: Sequence[AccountKey]) -> list[int]:
@@ -189,7 +190,7 @@ def _die_in_a_run(settings: PointsSettings, at: datetime, steps: int) -> None:
         event.listen(engine, "before_cursor_execute", step)
         event.listen(engine, "commit", step)
         with clock.frozen(at):
-            await jobs.expire(app.state.runtime, at, at_once=4)
+            await overdue.expire(app.state.runtime, at, at_once=4)
 
     asyncio.run(run())
 
@@ -199,7 +200,7 @@ async def test_a_run_that_is_killed_in_the_middle_is_done_by_the_next_one(points
     await ask(points, EARNED, awards(many, EARNED))
     settings: Any = points.town.settings("points")
     left = []
-    for steps in (2, 8, 14):
+    for steps in (2, 6, 10):
         process = _processes.Process(target=_die_in_a_run, args=(settings, OVER, steps))
         process.start()
         await asyncio.to_thread(process.join, 60)
@@ -234,7 +235,7 @@ async def test_households_are_told_once_thirty_days_before(points: Points) -> No
     await ask(points, EARNED, [reserve(first, 5, EARNED, OVER)])
     await ask(points, EARNED, [Merge(merged, second, f"test/{uuid4()}", EARNED)])
     await ask(points, EARNED + timedelta(days=365), awards([first], EARNED))
-    early = OVER - jobs.NOTICE
+    early = OVER - overdue.NOTICE
     assert await tell(points, early - timedelta(seconds=1)) == 0
     assert sum(await asyncio.gather(*(tell(points, early, at_once=1) for _ in range(3)))) == 2
     assert await tell(points, OVER - timedelta(days=1)) == 0
@@ -255,7 +256,7 @@ async def test_who_gets_points_back_late_is_told_at_once_and_nobody_of_what_is_o
 
 async def test_what_nobody_listens_to_is_forgotten_like_all_that_was_delivered(points: Points) -> None:
     await ask(points, EARNED, awards(wallets(2), EARNED))
-    early = OVER - jobs.NOTICE
+    early = OVER - overdue.NOTICE
     assert await tell(points, early) == 2
     with clock.frozen(early + timedelta(days=29)):
         assert await prune(points.db, keep=timedelta(days=30)) == 0
@@ -276,3 +277,46 @@ async def test_the_jobs_do_it_by_themselves(points: Points) -> None:
         await declared["points.expire_lots"](runtime)
     assert await told(points) == [(wallet.owner_id, 7, OVER)]
     assert await balances(points, [wallet]) == [0]
+
+
+async def test_nobody_is_told_of_expiry_by_a_clock_that_is_far_ahead(
+    points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runtime, right = points.town.runtime("points"), clock.now
+    [wallet] = wallets(1)
+    await ask(points, right(), awards([wallet], right()))
+    async with points.db.transaction() as session:
+        expires_at = (await session.scalars(select(Lot.expires_at))).one()
+    [tell_of_expiry] = [job.function for job in runtime.parts.jobs if job.name == "points.tell_of_expiry"]
+    with monkeypatch.context() as wrong:
+        ahead = expires_at - timedelta(days=1) - right()
+        wrong.setattr(clock, "now", lambda: right() + ahead)
+        await tell_of_expiry(runtime)
+    assert await told(points) == []
+    with clock.frozen(expires_at - timedelta(days=1)):
+        await tell_of_expiry(runtime)
+    assert await told(points) == [(wallet.owner_id, 10, expires_at)]
+
+
+@pytest.mark.parametrize("job", ["points.lapse_holds", "points.expire_lots"])
+async def test_what_a_job_cannot_do_while_the_ledger_is_taken_its_next_run_does(points: Points, job: str) -> None:
+    app = await points.town.start("points", lock_timeout_seconds=0.05)
+    runtime = app.state.runtime
+    run = next(declared.function for declared in runtime.parts.jobs if declared.name == job)
+    kept, spent = wallets(2)
+    await ask(points, EARNED, awards([kept, spent], EARNED))
+    await ask(points, EARNED, [reserve(kept, 10, EARNED, OVER)])
+
+    async def undone() -> tuple[int, int]:
+        async with points.db.transaction() as session:
+            holds = select(func.count()).select_from(Hold).where(Hold.state == HoldState.OPEN)
+            return int(await session.scalar(holds) or 0), sum(await balances(points, [spent]))
+
+    with clock.frozen(OVER):
+        async with points.db.transaction() as other:
+            await other.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+            await lock_ledgers(other)
+            await run(runtime)  # and it does not end as a failure
+            assert await undone() == (1, 10)
+        await run(runtime)
+    assert await undone() == ((0, 10) if job == "points.lapse_holds" else (1, 0))

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DataError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.db import OutcomeUnknown
-from chassis.core.errors import DomainError, IdempotencyKeyReused, Unavailable
+from chassis.core.errors import IdempotencyKeyReused, Unavailable
 from chassis.core.idempotency import Reply
 from chassis.core.telemetry import request_id
 from services.points.ledger.actions import Posting
@@ -259,22 +259,6 @@ async def test_a_refusal_that_may_pass_is_not_remembered(office: Office) -> None
     reply, repeated = await office.writer.reply(Shy, command, rendered, key=name)
     assert (reply.status, repeated) == (201, False)
     assert await office.balances([wallet]) == [5]
-
-
-async def test_a_list_has_one_answer_under_its_key_whatever_became_of_each(office: Office) -> None:
-    poor, goal = wallets(2)
-    failing = give(goal, 1, f"poison/{goal.id}")  # what may pass by itself is kept, too: the others were carried out
-    commands, name = [failing, give(poor, 5), move(poor, goal, 9)], key(f"list/{poor.id}")
-
-    def summary(answers: list[tuple[Result, ...] | DomainError]) -> Reply:
-        words = [answer.code if isinstance(answer, DomainError) else "done" for answer in answers]
-        return Reply(200, "application/json", " ".join(words).encode())
-
-    first = await office.writer.reply_all(Poisoned, commands, summary, key=name)
-    again = await office.writer.reply_all(Poisoned, commands, summary, key=name)
-    assert first == (Reply(200, "application/json", b"not_carried_out done insufficient_points"), False)
-    assert again == (first[0], True)
-    assert await office.balances([poor, goal]) == [5, 0]
 
 
 async def test_what_is_answered_bears_the_id_of_the_request_that_it_answers(office: Office) -> None:

@@ -16,7 +16,7 @@ from tests.chassis.toy.proxy import proxy
 from tests.points.ledger.office import all_of, give, key, office_on, wallets
 from tests.town import TestDatabase
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(600)
 
 
 @pytest.mark.parametrize("moment", ["before commit", "after commit"])

@@ -97,8 +97,8 @@ async def test_recording_a_merchant_and_a_key_again_brings_them_up_to_date(marke
         assert refusal(await till.send("POST", ECHO)) == SIGN_ERROR
     async with market.db.transaction() as session:
         assert await queries.merchant_names(session, [till.id]) == {till.id: "新名"}
-        assert await queries.has_store(session, till.id, "store-1")
-        assert await queries.has_store(session, till.id, "store-2")
+        stores = {(till.id, "store-1"), (till.id, "store-2")}
+        assert await queries.stores_among(session, stores | {(till.id, "store-3")}) == stores
 
 
 async def test_a_key_that_is_none_or_too_weak_is_not_taken(market: Market, till: Till, ed25519_key: Key) -> None:

@@ -53,7 +53,7 @@ def use(service: MortalService, till: Till, body: dict[str, Any], dies: str = ""
     return service.request("POST", target, headers=headers, content=content, dies=dies)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 async def test_killed_at_each_step_of_redeeming_a_family_has_one_coupon_for_its_points(
     own_market: Market,
 ) -> None:
@@ -80,7 +80,7 @@ async def test_killed_at_each_step_of_redeeming_a_family_has_one_coupon_for_its_
     await market.shop.check()
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(1800)
 async def test_killed_at_each_step_of_a_use_a_coupon_is_spent_once_and_the_till_learns_it(
     own_market: Market,
 ) -> None:

@@ -1,6 +1,7 @@
 """Many tills, many repetitions, and a database that is slow: one effect, and an answer that can be relied on."""
 
 import asyncio
+import json
 import secrets
 from typing import Any
 
@@ -11,14 +12,37 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock
 from chassis.core.errors import Unavailable
 from services.points.ledger.queries import lock_ledgers
-from services.points.merchants import queries
-from services.points.merchants.terms import Answer, NumberKey, Operation
+from services.points.ledger.writer import Writer
+from services.points.merchants import actions, numbers, queries
+from services.points.merchants.errors import OutRequestNoConflict
+from services.points.merchants.schemas import UseIn
+from services.points.merchants.tables import MerchantRequest
+from services.points.merchants.terms import Answer, Caller, NumberKey, Operation
+from services.points.merchants.use import NumberedUses
 from services.points.terms import LedgerName
 from tests.points.conftest import Points
 from tests.points.merchants.conftest import Key, Market, Till, market_of, refusal
 
 USED = (409, "COUPON_USED")
 IN_PROGRESS = (409, "REQUEST_IN_PROGRESS")
+
+
+async def hold_the_ledger(session: AsyncSession) -> None:
+    """As another process does while it works on a batch, for as long as the test takes."""
+    await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+    await lock_ledgers(session, [LedgerName.CIVIC])
+
+
+async def until_somebody_waits(observer: AsyncSession) -> None:
+    """Until a statement waits for a lock that another transaction holds."""
+    waits = text(
+        "SELECT EXISTS (SELECT FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%')"
+    )
+    async with asyncio.timeout(30):
+        while not await observer.scalar(waits):
+            await asyncio.sleep(0.01)
+            await observer.execute(text("SELECT pg_stat_clear_snapshot()"))
 
 
 def number_of(till: Till, out_request_no: str) -> NumberKey:
@@ -66,38 +90,118 @@ async def test_the_same_number_for_two_coupons_at_once_takes_one_of_them(market:
     assert await market.shop.payable(till) == 12
 
 
-async def test_while_another_process_works_on_a_number_one_waits_and_is_told_so(
-    market: Market, till: Till, monkeypatch: pytest.MonkeyPatch
+async def test_while_another_process_may_be_at_work_on_a_number_one_waits_and_is_told_so(
+    own_points: Points, rsa_keys: list[Key], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(queries, "WAIT_SECONDS", 1)
+    """Whatever it does under the number, it does behind the ledger's lock."""
+    market = await market_of(own_points, rsa_keys[0])
+    till = await market.till()
     _, coupon = await market.coupon(till)
     body = till.body(coupon["code"])
-    number = number_of(till, body["out_request_no"])
+    monkeypatch.setattr(numbers, "WAIT_SECONDS", 1)
+    await own_points.town.start("points", lock_timeout_seconds=0.3)
+    asked = f"/requests/use/{body['out_request_no']}"
     async with market.db.sessions() as elsewhere:
-        await queries.claim_number(elsewhere, number, b"", "")
-        for answer in (
-            await till.call("POST", "/coupons/use", body),
-            await till.call("GET", f"/requests/use/{number.out_request_no}"),
+        await hold_the_ledger(elsewhere)
+        for answer, expected in (
+            (await till.call("GET", asked), IN_PROGRESS),
+            (await till.call("POST", "/coupons/use", body), (503, "SYSTEM_ERROR")),
         ):
-            assert refusal(answer) == IN_PROGRESS
+            assert refusal(answer) == expected
             assert int(answer.headers["Retry-After"]) >= 1
         await elsewhere.rollback()
+    assert refusal(await till.call("GET", asked)) == (404, "REQUEST_NOT_FOUND")
     assert (await till.call("POST", "/coupons/use", body)).status_code == 200
 
 
-async def test_who_waits_for_another_process_gets_its_answer(market: Market, till: Till) -> None:
+async def test_who_asks_what_became_of_a_request_waits_for_another_process_and_gets_its_answer(
+    market: Market, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(numbers, "WAIT_SECONDS", 60)
     _, coupon = await market.coupon(till)
     body = till.body(coupon["code"])
     number = number_of(till, body["out_request_no"])
-    async with market.db.sessions() as elsewhere:
-        await queries.claim_number(elsewhere, number, b"other parameters", "")
+    answered = MerchantRequest(
+        merchant_id=number.merchant_id,
+        sandbox=number.sandbox,
+        operation=number.operation,
+        out_request_no=number.out_request_no,
+        parameters_hash=b"other parameters",
+        coupon_id=coupon["id"],
+        status=409,
+        answer=b'{"code":"COUPON_USED"}',
+        answered_at=clock.now(),
+    )
+    async with market.db.sessions() as elsewhere, market.db.transaction() as observer:
+        await hold_the_ledger(elsewhere)
         waiting = asyncio.create_task(till.call("GET", f"/requests/use/{number.out_request_no}"))
-        await asyncio.sleep(0.3)
-        assert not waiting.done()
-        await queries.keep_answer(elsewhere, number, Answer(409, b'{"code":"COUPON_USED"}'), clock.now())
+        await until_somebody_waits(observer)
+        await queries.keep_answers(elsewhere, [answered])
         await elsewhere.commit()
     assert (await waiting).json()["answer"] == {"code": "COUPON_USED"}
     assert refusal(await till.call("POST", "/coupons/use", body)) == (409, "OUT_REQUEST_NO_CONFLICT")
+
+
+async def test_who_asks_after_unknown_numbers_while_the_ledger_is_busy_takes_no_connection_from_others(
+    own_points: Points, rsa_keys: list[Key]
+) -> None:
+    """Every till asks what became of its requests when answers are slow: that must not stop the other tills."""
+    await own_points.town.start("points", db_pool_size=4, db_pool_overflow=0)
+    market = await market_of(own_points, rsa_keys[0])
+    till = await market.till()
+    _, coupon = await market.coupon(till)
+    async with market.db.sessions() as elsewhere, market.db.transaction() as observer:
+        await hold_the_ledger(elsewhere)
+        asked = [asyncio.create_task(till.call("GET", f"/requests/use/unknown-{number}")) for number in range(6)]
+        await until_somebody_waits(observer)
+        assert (await till.call("GET", f"/coupons/{coupon['id']}")).status_code == 200
+        await elsewhere.rollback()
+        assert {refusal(answer) for answer in await asyncio.gather(*asked)} == {(404, "REQUEST_NOT_FOUND")}
+
+
+async def test_tills_of_several_processes_that_repeat_one_number_have_one_effect(market: Market, till: Till) -> None:
+    """Each process has a queue and a writer of its own; they meet in the database."""
+    with clock.frozen(clock.now()):  # codes are right for half a minute
+        runtime = market.points.town.runtime("points")
+        writers = [Writer(runtime.db, runtime.vault, runtime.metrics) for _ in range(5)]
+        _, coupon = await market.coupon(till)
+        caller = Caller(till.id, till.mchid, till.key.serial_no, till.key.algorithm, sandbox=False, suspended=False)
+        wanted = UseIn.model_validate(till.body(coupon["code"]))
+        asked = [actions.use_asked(runtime.vault, caller, wanted) for _ in range(10)]
+        answers = await asyncio.gather(*(writers[n % 5].submit(NumberedUses, each) for n, each in enumerate(asked)))
+        assert {answer.status for answer in answers} == {200}
+        assert len({answer.body for answer in answers}) == 1
+        assert await market.shop.payable(till) == 12
+        await market.shop.check()
+
+
+async def test_many_uses_of_one_batch_are_each_judged_by_themselves(market: Market, till: Till) -> None:
+    """The used, the wrong, the repeated and the contradictory beside the good ones: nobody gets another's answer."""
+    with clock.frozen(clock.now()):  # codes are right for half a minute
+        runtime = market.points.town.runtime("points")
+        writer = Writer(runtime.db, runtime.vault, runtime.metrics)
+        coupons = [(await market.coupon(till))[1] for _ in range(3)]
+        caller = Caller(till.id, till.mchid, till.key.serial_no, till.key.algorithm, sandbox=False, suspended=False)
+        good = [till.body(coupon["code"]) for coupon in coupons]
+        [wrong] = await market.shop.wrong(coupons[0]["id"])
+        bodies = [
+            *good,
+            good[0],
+            good[1] | {"out_trade_no": "T2"},
+            till.body(coupons[2]["code"]),
+            till.body(wrong),
+            till.body(coupons[0]["code"], store_id="nowhere"),
+        ]
+        asked = [actions.use_asked(runtime.vault, caller, UseIn.model_validate(body)) for body in bodies]
+        answers = await asyncio.gather(*(writer.submit(NumberedUses, each) for each in asked), return_exceptions=True)
+        conflict = answers.pop(4)
+        assert isinstance(conflict, OutRequestNoConflict)
+        said = [answer for answer in answers if isinstance(answer, Answer)]
+        codes = [json.loads(answer.body).get("code", "USED") for answer in said]
+        assert codes == ["USED", "USED", "USED", "USED", "COUPON_USED", "COUPON_NOT_FOUND", "NO_AUTH"]
+        assert said[3] == said[0]
+        assert await market.shop.payable(till) == 36
+        await market.shop.check()
 
 
 async def test_while_this_process_works_on_a_number_one_waits_and_is_told_so(
@@ -125,7 +229,7 @@ async def test_a_busy_ledger_is_no_answer_that_counts(own_points: Points, rsa_ke
     _, coupon = await market.coupon(till)
     body = till.body(coupon["code"])
     async with market.db.sessions() as elsewhere:
-        await lock_ledgers(elsewhere, [LedgerName.CIVIC])
+        await hold_the_ledger(elsewhere)
         busy = await till.call("POST", "/coupons/use", body)
         assert refusal(busy) == (503, "SYSTEM_ERROR")
         assert busy.headers["Retry-After"]
@@ -137,15 +241,15 @@ async def test_a_deadlock_is_nothing_that_a_till_hears_of(
 ) -> None:
     _, coupon = await market.coupon(till)
     tries: list[AsyncSession] = []
-    keep_answer = queries.keep_answer
+    keep_answers = queries.keep_answers
 
     async def deadlocked_twice(session: AsyncSession, *arguments: Any) -> None:
         tries.append(session)
         if len(tries) < 3:
             await session.execute(text("DO $$ BEGIN RAISE EXCEPTION 'deadlock' USING ERRCODE = '40P01'; END $$"))
-        await keep_answer(session, *arguments)
+        await keep_answers(session, *arguments)
 
-    monkeypatch.setattr(queries, "keep_answer", deadlocked_twice)
+    monkeypatch.setattr(queries, "keep_answers", deadlocked_twice)
     assert (await till.use(coupon["code"])).status_code == 200
     assert len(tries) == 3
     assert await market.shop.payable(till) == 12
@@ -162,7 +266,7 @@ async def test_what_fails_after_the_coupon_was_spent_undoes_it_with_the_number(
         raise Unavailable
 
     with monkeypatch.context() as patch:
-        patch.setattr(queries, "keep_answer", failing)
+        patch.setattr(queries, "keep_answers", failing)
         assert refusal(await till.call("POST", "/coupons/use", body)) == (503, "SYSTEM_ERROR")
     asked = await till.call("GET", f"/requests/use/{body['out_request_no']}")
     assert refusal(asked) == (404, "REQUEST_NOT_FOUND")

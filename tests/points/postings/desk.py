@@ -1,17 +1,22 @@
 """An administrator's desk, from which points are posted by hand."""
 
+import re
 from typing import Any
 from uuid import UUID
 
 import httpx2
+from sqlalchemy.dialects.postgresql import insert
 
+from chassis.core import clock
 from chassis.core.actor import Actor
 from chassis.core.ids import new_id
-from services.points.ledger.terms import AccountKey
+from services.points.ledger.tables import Account
+from services.points.ledger.terms import AccountKey, household_wallet
 from services.points.terms import LedgerName, OwnerKind
 from tests.points.conftest import Points
 from tests.town import actor
 
+_IS_UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 TRANSFERS = "/api/points/transfers"
 HOLDS = "/api/points/holds"
 POSTINGS = "/api/points/postings"
@@ -46,6 +51,11 @@ def taking(household: UUID, amount: int, **further: Any) -> dict[str, Any]:
     return {"debit": wallet(household), "credit": ISSUANCE, "amount": amount, "reason": "更正"} | further
 
 
+def _new(key: AccountKey) -> dict[str, Any]:
+    account = Account.open(key, clock.now())
+    return {column.name: getattr(account, column.name) for column in Account.__table__.columns}
+
+
 class Desk:
     """One administrator, and what they ask for; `second` is another one."""
 
@@ -55,12 +65,33 @@ class Desk:
         self.second = actor("administrator")
 
     async def post(
-        self, path: str, body: Any = None, *, who: Actor | None = None, key: str | None = "", **params: Any
+        self,
+        path: str,
+        body: Any = None,
+        *,
+        who: Actor | None = None,
+        key: str | None = "",
+        known: bool = True,
+        **params: Any,
     ) -> httpx2.Response:
-        """Ask for something, under a key of its own unless one is given (none: without)."""
+        """Ask for something, under a key of its own unless one is given (none: without). The households that it names
+        have had points before, unless they are not `known`.
+        """
+        if known:
+            await self._make_known(body)
         headers = {} if key is None else {"Idempotency-Key": key or str(new_id())}
         async with self.points.client(who or self.admin) as client:
             return await client.post(path, json=body, params=params, headers=headers)
+
+    async def _make_known(self, body: Any) -> None:
+        moves = body.get("transfers", [body]) if isinstance(body, dict) else []
+        sides = [move.get(side) for move in moves if isinstance(move, dict) for side in ("debit", "credit")]
+        named = [side for side in sides if isinstance(side, dict) and side.get("owner_kind") == "household"]
+        owners = {str(side.get("owner_id")) for side in named}
+        async with self.points.db.transaction() as session:
+            for key in [household_wallet(UUID(owner)) for owner in sorted(filter(_IS_UUID.fullmatch, owners))]:
+                if await session.get(Account, key.id) is None:
+                    await session.execute(insert(Account).values(_new(key)).on_conflict_do_nothing())
 
     async def get(self, path: str, *, who: Actor | None = None, **params: Any) -> httpx2.Response:
         async with self.points.client(who or self.admin) as client:
@@ -91,7 +122,7 @@ class Desk:
     async def balance_or_none(self, household: UUID) -> tuple[int, int] | None:
         """The same; None where no points have ever reached it."""
         answer = await self.get(f"{ACCOUNTS}/{wallet_id(household)}")
-        return None if answer.status_code == 404 else await self.balance(household)
+        return await self.balance(household) if answer.status_code == 200 and answer.json()["version"] else None
 
     async def account(self, account_id: str, **params: Any) -> dict[str, Any]:
         answer = await self.get(f"{ACCOUNTS}/{account_id}", **params)

@@ -96,7 +96,7 @@ async def test_of_a_hold_a_part_is_posted_once_and_the_rest_is_given_back(desk: 
     assert (await desk.refused(f"{path}/post", {"reason": "x"}))[:2] == (409, "hold_already_posted")
     assert (await desk.refused(f"{path}/void", {"reason": "x"}))[:2] == (409, "hold_already_posted")
     shown = (await desk.get(path, who=actor("auditor"))).json()
-    assert shown == posted["hold"]
+    assert shown.items() >= posted["hold"].items()
 
 
 async def test_a_hold_that_was_voided_is_not_posted(desk: Desk) -> None:

@@ -241,6 +241,24 @@ async def test_an_erased_reason_is_gone_from_its_proposal_too(desk: Desk) -> Non
     assert "李某某" not in (await desk.get(path)).text
 
 
+async def test_taking_back_all_that_is_left_means_what_was_left_when_the_second_one_was_asked(desk: Desk) -> None:
+    home = new_id()
+    proposed = await desk.done(TRANSFERS, gift(home, 3000), status=202)
+    [item] = (await desk.done(f"{POSTINGS}/{proposed['id']}/approve", who=desk.second, status=200))["results"]
+    back = f"{TRANSFERS}/{item['transfer']['id']}/reverse"
+    await desk.done(back, {"reason": "部分", "amount": 300})
+    asked = await desk.done(back, {"reason": "全部"}, status=202)
+    path = f"{POSTINGS}/{asked['id']}"
+    shown = (await desk.get(path)).json()
+    assert (shown["points"], shown["request"]["amount"]) == (2700, 2700)
+    await desk.done(back, {"reason": "又一部分", "amount": 100})
+    assert (await desk.refused(f"{path}/approve", who=desk.second))[:2] == (409, "reversal_exceeds_transfer")
+    assert await desk.balance(home) == (2600, 2600)
+    again = await desk.done(back, {"reason": "全部"}, status=202)
+    await desk.done(f"{POSTINGS}/{again['id']}/approve", who=desk.second, status=200)
+    assert await desk.balance(home) == (0, 0)
+
+
 async def test_auditors_see_all_proposals_and_decide_on_none(desk: Desk) -> None:
     home = new_id()
     proposed = await desk.done(TRANSFERS, gift(home, 2000, reason="看看"), status=202)

@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -17,7 +18,10 @@ from services.points.ledger.tables import Account, Transfer, TransferText
 from services.points.ledger.terms import coupon_liability, issuance
 from services.points.terms import LedgerName
 from tests.points.conftest import Points, service_on
+from tests.points.facts import Attendance, Family
 from tests.points.postings.desk import (
+    ACCOUNTS,
+    HOLDS,
     ISSUANCE,
     STAFF_ISSUANCE,
     TRANSFERS,
@@ -272,3 +276,54 @@ async def test_of_many_who_spend_the_same_points_at_once_only_so_many_do(desk: D
     assert sorted(answer.status_code for answer in answers) == [201] * 3 + [422] * 5
     assert await desk.balance(home) == (1, 1)
     await desk.points.check()
+
+
+async def test_points_are_not_sent_to_a_household_that_nobody_knows_by_a_slip_in_its_id(desk: Desk) -> None:
+    slip, home = new_id(), new_id()
+    refusal = (422, "household_unknown", ["body.credit.owner_id"])
+    assert await desk.refused(TRANSFERS, gift(slip), known=False) == refusal
+    assert await desk.refused(TRANSFERS, gift(slip), known=False, key=None, dry_run="true") == refusal
+    lapses_at = (clock.now() + timedelta(days=1)).isoformat()
+    assert await desk.refused(HOLDS, gift(slip, lapses_at=lapses_at), known=False) == refusal
+    await desk.give(home, 5)
+    move = {name: value for name, value in taking(home, 1).items() if name != "reason"}
+    batch = {"reason": "x", "transfers": [move, move | {"credit": wallet(slip)}]}
+    done = await desk.done(f"{TRANSFERS}/batch", batch, status=200, known=False)
+    assert [item["status"] for item in done["results"]] == [201, 422]
+    [fault] = done["results"][1]["problem"]["errors"]
+    assert fault["name"] == "body.transfers.1.credit.owner_id"
+    assert (await desk.get(f"{ACCOUNTS}/{wallet_id(slip)}")).status_code == 404
+
+
+async def test_a_household_that_identity_or_a_fact_has_told_of_can_be_given_points(desk: Desk) -> None:
+    told, earned = Family(), Family()
+    await desk.points.tell(told.changed(1, new_id()), Attendance(household_id=earned.id).verified(60))
+    for family in (told, earned):
+        await desk.done(TRANSFERS, gift(family.id, 5), known=False)
+
+
+@pytest.mark.parametrize("amount", [2**53, 2**63 - 1, 2**63, 2**64, 10**40, 0, -1, 1.5, "5", True, None])
+async def test_an_amount_that_cannot_be_is_refused_by_its_name_on_every_way(desk: Desk, amount: Any) -> None:
+    home = new_id()
+    given = await desk.give(home, 5)
+    lapses_at = (clock.now() + timedelta(hours=1)).isoformat()
+    refusal = (422, "invalid", ["body.amount"])
+    assert await desk.refused(TRANSFERS, gift(home, amount)) == refusal
+    assert await desk.refused(HOLDS, taking(home, amount, lapses_at=lapses_at)) == refusal
+    if amount is not None:
+        assert await desk.refused(f"{TRANSFERS}/{given['id']}/reverse", {"reason": "x", "amount": amount}) == refusal
+
+
+async def test_a_balance_beyond_what_the_database_can_hold_is_refused_and_its_neighbours_are_posted(
+    own_points: Points,
+) -> None:
+    desk, rich, poor = Desk(own_points), new_id(), new_id()
+    await desk.give(rich, 5)
+    with psycopg.connect(own_points.town.database.admin_url) as owner:
+        owner.execute("UPDATE points.account SET balance = %s WHERE id = %s", [2**63 - 5, wallet_id(rich)])
+    assert await desk.refused(TRANSFERS, gift(rich, 5)) == (422, "amount_too_large", ["body.amount"])
+    move = {name: value for name, value in gift(poor, 4).items() if name != "reason"}
+    batch = {"reason": "x", "transfers": [move, move | {"credit": wallet(rich), "amount": 5}, move]}
+    done = await desk.done(f"{TRANSFERS}/batch", batch, status=200)
+    assert [item["status"] for item in done["results"]] == [201, 422, 201]
+    await desk.done(TRANSFERS, gift(rich, 4))

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 from uuid import UUID
 
@@ -28,10 +28,11 @@ from services.points.ledger.terms import (
     issuance,
     merchant_payable,
 )
-from services.points.rewards import actions
+from services.points.rewards import actions, rules
 from services.points.rewards.queries import open_secret
 from services.points.rewards.tables import Coupon, Reward
 from services.points.rewards.terms import CouponState, RewardKind
+from services.points.rewards.use import Use, UseCoupons
 from services.points.terms import LedgerName
 from tests.points.conftest import Points
 from tests.town import actor
@@ -155,34 +156,25 @@ class Shop:
 
     async def use(self, merchant: Merchant, code: str) -> str:
         """Use a coupon by its code; the number of the use."""
+        coupon_id, otp = rules.read_code(code)
+        return await self.use_known(merchant, coupon_id, otp=otp)
 
-        async def judged_and_used(session: AsyncSession) -> str:
-            coupon = await actions.judge_code(session, self.vault, code, merchant.id, clock.now())
-            return str((await self._spend(session, merchant, coupon)).use_no)
-
-        return await self._act(judged_and_used)
-
-    async def use_known(self, merchant: Merchant, coupon_id: str) -> str:
-        """Use a coupon that was judged before (by a token, say)."""
-
-        async def used(session: AsyncSession) -> str:
-            return str((await self._spend(session, merchant, await session.get_one(Coupon, coupon_id))).use_no)
-
-        return await self._act(used)
-
-    async def _judge(self, session: AsyncSession, merchant: Merchant, code: str) -> str:
-        return (await actions.judge_code(session, self.vault, code, merchant.id, clock.now())).id
-
-    async def _spend(self, session: AsyncSession, merchant: Merchant, coupon: Coupon) -> Coupon:
-        return await actions.use_coupon(
-            session,
-            coupon,
+    async def use_known(self, merchant: Merchant, coupon_id: str, *, otp: str | None = None) -> str:
+        """Use a coupon that was judged before (by a token, say), or is by these digits."""
+        use = Use(
+            vault=self.vault,
+            coupon_id=coupon_id,
+            otp=otp,
             merchant_id=merchant.id,
             mchid=merchant.mchid,
             store_id="store-1",
             use_time=clock.now(),
             out_trade_no="T1",
         )
+        return str((await self.points.town.apps["points"].state.writer.submit(UseCoupons, use)).use_no)
+
+    async def _judge(self, session: AsyncSession, merchant: Merchant, code: str) -> str:
+        return (await actions.judge_code(session, self.vault, code, merchant.id, clock.now())).id
 
     async def _act(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         async with self.db.sessions() as session:
@@ -199,6 +191,13 @@ class Shop:
         """What the codes of a coupon come from."""
         async with self.db.transaction() as session:
             return open_secret(self.vault, await session.get_one(Coupon, coupon_id))
+
+    async def wrong(self, coupon_id: str, count: int = 1) -> list[str]:
+        """So many codes of a coupon that it has not around now: one drawn at random might be one of those."""
+        secret, at = await self.secret(coupon_id), clock.now()
+        shown = {rules.code(coupon_id, secret, at + step * timedelta(seconds=30)) for step in range(-30, 30)}
+        numbered = (f"{coupon_id}{number:06d}" for number in range(len(shown) + count))
+        return [code for code in numbered if code not in shown][:count]
 
     async def stock(self, reward_id: UUID) -> int:
         """What is left of a reward."""

@@ -27,7 +27,7 @@ class Sealed:
         self.database = database
         self.folder = folder
         self.history = History(database)
-        self.sealing: Sealing = points.town.apps["points"].state.sealing
+        self.sealing: Sealing = points.town.apps["points"].state.seals.sealing
         self.told: list[tuple[int, int]] = []
 
     def keys(self) -> str:

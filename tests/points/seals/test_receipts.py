@@ -1,8 +1,8 @@
 """Receipts: whoever may read a transfer can prove it, with the signed head, to anybody, without any service."""
 
+import asyncio
 import base64
 import json
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from chassis.core import clock
 from chassis.core.actor import Actor
-from services.points.seals import actions
+from services.points.seals import actions, demand, published
 from services.points.seals.keys import SealKey, create_seal_key, read_seal_key
 from services.points.terms import LedgerName
 from tests import openssl
@@ -103,28 +103,46 @@ async def test_staff_get_the_receipts_of_their_own_points(sealed: Sealed) -> Non
     assert (shown["ledger"], problems(sealed, shown)) == ("staff", [])
 
 
-async def test_a_receipt_that_comes_before_the_next_head_says_when_to_ask_again(sealed: Sealed) -> None:
-    sealed.history.grow(1)
-    sealed.history.write()
+async def test_a_receipt_can_be_had_the_moment_after_posting_however_young_the_last_head_is(sealed: Sealed) -> None:
     with clock.frozen(NOON):
-        await receipt(sealed, 1)
+        for number in (1, 2, 3):
+            sealed.history.grow(1)
+            sealed.history.write()
+            assert problems(sealed, await receipt(sealed, number)) == []
+    assert sealed.sizes() == [1, 2, 3]
+
+
+async def test_those_who_ask_at_once_get_their_receipts_under_the_same_head(sealed: Sealed) -> None:
+    sealed.history.grow(12)
+    sealed.history.write()
+    shown = await asyncio.gather(*(receipt(sealed, number) for number in range(1, 13)), sealed.seal())
+    assert [document["index"] for document in shown[:-1]] == list(range(12))
+    assert len({document["checkpoint"] for document in shown[:-1]}) == 1
+    assert sealed.sizes() == [12]
+
+
+async def test_a_receipt_that_cannot_be_made_now_says_when_to_ask_again(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError("no space left")
+
     sealed.history.grow(1)
     sealed.history.write()
-    with clock.frozen(NOON + timedelta(seconds=2)):
+    with monkeypatch.context() as broken:
+        broken.setattr(published, "publish", full)
         async with sealed.points.client(AUDITOR) as client:
-            answer = await client.get(f"/api/points/transfers/{sealed.history.ids[1]}/receipt")
-        assert (answer.status_code, answer.json()["code"]) == (503, "not_sealed_yet")
-        assert answer.headers["Retry-After"] == "3"
-        await receipt(sealed, 1)
-    with clock.frozen(NOON + timedelta(seconds=5)):
-        assert problems(sealed, await receipt(sealed, 2)) == []
+            answer = await client.get(f"/api/points/transfers/{sealed.history.ids[0]}/receipt")
+    assert (answer.status_code, answer.json()["code"]) == (503, "not_sealed_yet")
+    assert answer.headers["Retry-After"] == str(sealed.sealing.seconds)
+    assert problems(sealed, await receipt(sealed, 1)) == []
 
 
 async def test_a_receipt_does_not_wait_for_a_long_past_to_be_sealed(
     sealed: Sealed, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(actions, "_PART", 5)
-    monkeypatch.setattr(actions, "_FOR_A_READER", 10)
+    monkeypatch.setattr(demand, "_AT_MOST", 10)
     sealed.history.grow(20)
     sealed.history.write()
     assert (await receipt(sealed, 20, status=503))["code"] == "not_sealed_yet"

@@ -16,7 +16,8 @@ def award(journal: Journal, command: Award) -> Result:
     granted = max(0, command.due)
     if command.cap is not None:
         cap, limit = command.cap
-        granted = max(0, min(granted, limit - journal.state.caps.get(cap, 0)))
+        used = sum(journal.state.caps.get(key, 0) for key in (cap, *command.beside))
+        granted = max(0, min(granted, limit - used))
     if not granted:
         return Result()
     check_amount(granted)

@@ -110,6 +110,8 @@ class Award:
     occurred_at: datetime
     cap: tuple[CapKey, int] | None = None
     """Whose cap, and how much it is."""
+    beside: tuple[CapKey, ...] = ()
+    """What else counts towards that: the caps of households that are one with this one by now."""
 
 
 @dataclass(frozen=True, slots=True)

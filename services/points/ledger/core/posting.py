@@ -19,6 +19,7 @@ from services.points.ledger.terms import AccountKey, TransferCode
 
 LARGEST_AMOUNT = 2**53 - 1
 """What every JSON reader can tell from its neighbours."""
+LARGEST_BALANCE = 2**63 - 1
 
 
 def check_amount(amount: int) -> None:
@@ -108,9 +109,11 @@ def post(
 ) -> NewTransfer:
     """Move points between two accounts that stand. What becomes of lots, debts and holds is the caller's.
 
-    Raises ReferenceUsed.
+    Raises ReferenceUsed; AmountTooLarge where a balance would be beyond what is stored.
     """
     check_reference(journal, reference)
+    if credit.balance + amount > LARGEST_BALANCE or debit.balance - amount < -LARGEST_BALANCE:
+        raise AmountTooLarge
     ledger = journal.state.ledgers[debit.ledger]
     transfer = NewTransfer(  # by position: half the time, for what every posting does
         journal.state.new_id(),
