@@ -12,6 +12,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date
@@ -164,6 +165,8 @@ def measure(entries: int, seconds: float) -> Iterator[Figure]:
                 )
             }
             servers = {"small": small, "large": large}
+            for name, size in (("small", SMALL), ("large", entries)):
+                _until_sealed(postgres.url(name), size // 2)
             for what in asked["small"]:
                 yield _compared(what, {name: (servers[name], asked[name][what]) for name in servers}, seconds)
         yield check_memory(places["large"].url)
@@ -178,6 +181,17 @@ def _history(server: Server, place: Place, person: UUID, moment: str) -> History
         issuance(LedgerName.STAFF).id,
         moment,
     )
+
+
+def _until_sealed(url: str, transfers: int) -> None:
+    """Wait until all is under a head, which it is seconds after it is posted: millions at once take minutes."""
+    with psycopg.connect(url, options=_OPTIONS, autocommit=True) as connection:
+        for _ in range(600):
+            row = connection.execute("SELECT max(size) FROM seal_head WHERE ledger = 'staff'").fetchone()
+            if row and row[0] == transfers:
+                return
+            time.sleep(1)
+    raise RuntimeError("the ledger is not sealed")
 
 
 def _compared(what: str, asked: dict[str, tuple[Server, bytes]], seconds: float) -> Figure:
