@@ -6,6 +6,7 @@ own schema; SQL names no schema.
 
 import asyncio
 import select
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
 from datetime import datetime
@@ -28,6 +29,11 @@ from chassis.core.settings import ServiceSettings
 T = TypeVar("T")
 
 _OUTCOME_SECONDS = 10
+# A crash resets the statistics, whether or not the postmaster itself began anew.
+_OUTCOME = """
+SELECT pg_xact_status(%s::xid8), greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time())
+    > clock_timestamp() - make_interval(secs => %s)
+"""
 _CHANNEL = "channel to notify"
 
 NAMING = {
@@ -110,13 +116,14 @@ class Database:
         await session.flush()
         if not session.in_transaction():
             return
+        asked_at = time.monotonic()
         xid = None if repeatable and _CHANNEL not in session.info else await self._last_words(session)
         try:
             await session.commit()
         except (OperationalError, InterfaceError) as error:
             if xid is None or not error.connection_invalidated:
                 raise
-            if not await self._was_committed(xid):
+            if not await self._was_committed(xid, asked_at):
                 raise
 
     async def _last_words(self, session: AsyncSession) -> str | None:
@@ -133,15 +140,21 @@ class Database:
             xid = await session.scalar(text(f"{question}, pg_notify(:channel, '')"), {"channel": channel})
         return xid
 
-    async def _was_committed(self, xid: str) -> bool:
-        """Ask on a connection of its own: the pool's may be lost too, or all in use."""
+    async def _was_committed(self, xid: str, asked_at: float) -> bool:
+        """Ask on a connection of its own: the pool's may be lost too, or all in use.
+
+        Raises OutcomeUnknown also where the server crashed since the id was asked for: what it had not written down by
+        then is gone, and the id may be another transaction's by now, which was committed in place of ours.
+        """
         try:
             async with asyncio.timeout(_OUTCOME_SECONDS):
                 while True:
                     with suppress(psycopg.OperationalError):  # the server is still coming back
                         async with await psycopg.AsyncConnection.connect(self.conninfo) as connection:
-                            cursor = await connection.execute("SELECT pg_xact_status(%s::xid8)", [xid])
+                            cursor = await connection.execute(_OUTCOME, [xid, time.monotonic() - asked_at])
                             if (row := await cursor.fetchone()) and row[0] in {"committed", "aborted"}:
+                                if row == ("committed", True):
+                                    raise OutcomeUnknown
                                 return bool(row[0] == "committed")
                     await asyncio.sleep(0.2)
         except TimeoutError:
