@@ -194,18 +194,21 @@ async def test_an_outcome_that_nobody_can_find_out_is_not_called_a_failure(
 async def test_two_who_deadlock_both_get_their_answer(toys: ToyTown, toy_admin: ToyAdmin) -> None:
     toy_admin(f"ALTER DATABASE {toys.database.name} SET deadlock_timeout = '50ms'")
     toy_admin("INSERT INTO sender.box VALUES ('left', 0), ('right', 0)")
-    met, attempts = asyncio.Barrier(2), 0
+    met, won, attempts = asyncio.Barrier(2), asyncio.Event(), 0
     router = Router()
 
     @router.post("/lock/{first}/{second}")
     async def lock(first: str, second: str, session: SessionDep) -> None:
         nonlocal attempts
         attempts += 1
+        if attempts > 2:  # who comes again might else be there before who was waiting, and both deadlock once more
+            await won.wait()
         update = text("UPDATE box SET notes = notes + 1 WHERE name = :name")
         await session.execute(update, {"name": first})
         if attempts <= 2:
             await met.wait()
         await session.execute(update, {"name": second})
+        won.set()
 
     await toys.serve(service_of(router))
     answers = await asyncio.gather(post(toys, "/lock/left/right"), post(toys, "/lock/right/left"))
