@@ -13,6 +13,8 @@ from services.points.awards.routes import router as rules
 from services.points.awards.subscribers import subscriptions as facts
 from services.points.boards.jobs import follow as follow_ledgers
 from services.points.boards.routes import router as boards
+from services.points.coupons.jobs import jobs as coupon_jobs
+from services.points.coupons.routes import coupons, redemptions
 from services.points.households.subscribers import subscriptions as households
 from services.points.ledger.jobs import jobs as ledger_jobs
 from services.points.ledger.messages import PointsExpiring
@@ -25,8 +27,7 @@ from services.points.merchants.routes import OPEN_PATHS
 from services.points.merchants.routes import router as merchants
 from services.points.postings.actions import ByHand
 from services.points.postings.routes import holds, proposals, transfers
-from services.points.rewards.jobs import jobs as rewards_jobs
-from services.points.rewards.routes import coupons, rewards
+from services.points.rewards.routes import rewards
 from services.points.seals.demand import OnDemand
 from services.points.seals.jobs import follow as seal
 from services.points.seals.jobs import sealing_of
@@ -42,13 +43,13 @@ SERVICE = Service(
         name="points",
         subscriptions=facts.by_type | households.by_type,
         publishes=[PointsExpiring],
-        jobs=[*ledger_jobs.declared, *rewards_jobs.declared, *merchant_jobs.declared],
+        jobs=[*ledger_jobs.declared, *coupon_jobs.declared, *merchant_jobs.declared],
         followers=[follow_ledgers, seal],
     ),
     title="Two-way points 双向积分+",
     description="Two ledgers: `staff` measures the handling of orders, `civic` is earned and spent by households.",
     # The first that are looked at are those that are asked for most.
-    routers=[transfers, accounts, rewards, coupons, merchants, boards, rules, holds, proposals, seals],
+    routers=[transfers, accounts, rewards, redemptions, coupons, merchants, boards, rules, holds, proposals, seals],
     max_body_bytes=MAX_BODY_BYTES,
     describe=openapi.describe,
 )

@@ -6,6 +6,7 @@ from sqlalchemy import delete
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.points.awards.queries import last_position
+from services.points.coupons.actions import hand_over_coupons
 from services.points.households import queries
 from services.points.households.errors import DissolvedOtherwise
 from services.points.households.schemas import HouseholdChanged
@@ -14,7 +15,6 @@ from services.points.ledger import actions as ledger
 from services.points.ledger.core.commands import Merge
 from services.points.ledger.queries import lock_ledgers
 from services.points.ledger.terms import household_wallet
-from services.points.rewards.actions import hand_over_coupons
 from services.points.terms import LedgerName
 
 

@@ -10,6 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock
 from chassis.core.crypto import Vault
 from chassis.core.errors import DomainError
+from services.points.coupons import actions as coupons
+from services.points.coupons import queries as coupon_queries
+from services.points.coupons.errors import CouponNotFound
+from services.points.coupons.rules import check_usable, read_code, state_at
+from services.points.coupons.tables import Coupon
+from services.points.coupons.use import Use
 from services.points.merchants import queries, rules, signing
 from services.points.merchants.errors import (
     CodeOrToken,
@@ -23,12 +29,6 @@ from services.points.merchants.signing import Credentials
 from services.points.merchants.tables import Merchant, MerchantKey, Store
 from services.points.merchants.terms import Algorithm, Caller, MerchantState, NumberKey, Operation
 from services.points.merchants.use import NumberedUse
-from services.points.rewards import actions as rewards
-from services.points.rewards import queries as reward_queries
-from services.points.rewards.errors import CouponNotFound
-from services.points.rewards.rules import check_usable, read_code, state_at
-from services.points.rewards.tables import Coupon
-from services.points.rewards.use import Use
 
 KEYS_OF_A_KIND = 2
 
@@ -70,7 +70,7 @@ async def prepare_coupon(session: AsyncSession, vault: Vault, caller: Caller, wa
     refusal = rules.reason_against(caller, at_own_store=store in await queries.stores_among(session, {store}))
     if refusal is not None:
         raise refusal
-    coupon = await rewards.judge_code(session, vault, wanted.coupon_code, caller.merchant_id, at)
+    coupon = await coupons.judge_code(session, vault, wanted.coupon_code, caller.merchant_id, at)
     reason = _reason_against(coupon, at)
     expires_at = rules.token_expiry(at, coupon.expires_at)
     token = rules.prepare_token(_token_key(vault), caller, wanted.store_id, coupon.id, expires_at)
@@ -116,7 +116,7 @@ async def show_coupon(session: AsyncSession, caller: Caller, coupon_id: str) -> 
     """A coupon as a merchant that honours it may see it: nothing of whose it is. Raises CouponNotFound."""
     if caller.sandbox:
         raise CouponNotFound
-    coupon = await reward_queries.coupon_for_merchant(session, coupon_id, caller.merchant_id)
+    coupon = await coupon_queries.coupon_for_merchant(session, coupon_id, caller.merchant_id)
     here = coupon.used_by == caller.merchant_id
     return CouponOut(
         coupon_id=coupon.id,

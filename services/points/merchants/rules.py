@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from chassis.core.errors import DomainError
+from services.points.coupons.errors import CouponNotFound
 from services.points.merchants.errors import NoAuth, PrepareTokenInvalid, SignError, TimestampExpired, UseTimeAhead
 from services.points.merchants.tables import MerchantKey
 from services.points.merchants.terms import Algorithm, Caller
-from services.points.rewards.errors import CouponNotFound
 
 CLOCK_WINDOW_SECONDS = 300
 NONCE_KEPT = timedelta(seconds=660)

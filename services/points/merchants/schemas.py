@@ -9,11 +9,11 @@ from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConst
 
 from chassis.core.beijing import BEIJING
 from chassis.core.schema import In, Out
+from services.points.coupons.tables import Coupon
+from services.points.coupons.terms import CouponState
 from services.points.merchants.platform import KeyStatus, PlatformKey
 from services.points.merchants.tables import MerchantRequest
 from services.points.merchants.terms import Algorithm, Caller, Operation
-from services.points.rewards.tables import Coupon
-from services.points.rewards.terms import CouponState
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
 _EARLIEST = datetime(2020, 1, 1, tzinfo=BEIJING)

@@ -7,6 +7,9 @@ from datetime import datetime
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.errors import DomainError
+from services.points.coupons.errors import CouponCodeStale
+from services.points.coupons.tables import Coupon
+from services.points.coupons.use import Use, UseCoupons
 from services.points.ledger.core.book import Book
 from services.points.ledger.needs import Needs
 from services.points.merchants import envelope, queries, rules
@@ -14,9 +17,6 @@ from services.points.merchants.errors import OutRequestNoConflict
 from services.points.merchants.schemas import UseIn, UseOut
 from services.points.merchants.tables import MerchantRequest
 from services.points.merchants.terms import Answer, Caller, NumberKey
-from services.points.rewards.errors import CouponCodeStale
-from services.points.rewards.tables import Coupon
-from services.points.rewards.use import Use, UseCoupons
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -7,10 +7,10 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.points.awards.queries import subject_labels
+from services.points.coupons.queries import coupons_of_transfers
+from services.points.coupons.terms import CouponRef
 from services.points.ledger.tables import Transfer
 from services.points.ledger.terms import TransferCode
-from services.points.rewards.queries import coupons_of_transfers
-from services.points.rewards.terms import CouponRef
 from services.points.statements import queries
 from services.points.statements.terms import Line, Subject
 

@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from services.points.awards.terms import SubjectKind
+from services.points.coupons.terms import CouponRef
 from services.points.ledger.tables import Account, Transfer
 from services.points.ledger.terms import TransferCode
-from services.points.rewards.terms import CouponRef
 from services.points.statements import rules
 
 

@@ -9,10 +9,10 @@ import pytest
 from sqlalchemy import update
 
 from chassis.core import clock
+from services.points.coupons.tables import Coupon
+from services.points.coupons.terms import CouponState
 from services.points.merchants.tables import Merchant, MerchantRequest
 from services.points.merchants.terms import MerchantState
-from services.points.rewards.tables import Coupon
-from services.points.rewards.terms import CouponState
 from tests.points.merchants.conftest import Market, Till, refusal
 
 NOT_FOUND = (404, "COUPON_NOT_FOUND")

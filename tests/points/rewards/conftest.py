@@ -17,6 +17,11 @@ from chassis.core.actor import Actor
 from chassis.core.db import Database
 from chassis.core.errors import DomainError
 from chassis.core.ids import new_id
+from services.points.coupons import actions, rules
+from services.points.coupons.queries import open_secret
+from services.points.coupons.tables import Coupon
+from services.points.coupons.terms import CouponState
+from services.points.coupons.use import Use, UseCoupons
 from services.points.ledger import actions as ledger
 from services.points.ledger.core.commands import Transfer
 from services.points.ledger.queries import accounts_by_id
@@ -28,11 +33,9 @@ from services.points.ledger.terms import (
     issuance,
     merchant_payable,
 )
-from services.points.rewards import actions, rules
-from services.points.rewards.queries import open_secret
-from services.points.rewards.tables import Coupon, Reward
-from services.points.rewards.terms import CouponState, RewardKind
-from services.points.rewards.use import Use, UseCoupons
+from services.points.rewards.actions import record_reward
+from services.points.rewards.tables import Reward
+from services.points.rewards.terms import RewardKind
 from services.points.terms import LedgerName
 from tests.points.conftest import Points
 from tests.town import actor
@@ -99,7 +102,7 @@ class Shop:
             "merchant_ids": [merchant.id] if merchant else [],
         }
         async with self.db.transaction() as session:
-            return (await actions.record_reward(session, id or new_id(), **(values | changes))).id
+            return (await record_reward(session, id or new_id(), **(values | changes))).id
 
     async def household(self, points: int = 0) -> Household:
         """A household that holds so many points."""

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.points.rewards import rules
-from services.points.rewards.errors import CouponCodeMalformed
-from services.points.rewards.rules import Verdict
+from services.points.coupons import rules
+from services.points.coupons.errors import CouponCodeMalformed
+from services.points.coupons.rules import Verdict
 
 COUPON = "10203040506070"
 RFC_SECRET = b"12345678901234567890"

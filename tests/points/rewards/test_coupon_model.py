@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chassis.core import clock
 from chassis.core.beijing import BEIJING
 from chassis.core.errors import DomainError
-from services.points.rewards import redemption, rules
+from services.points.coupons import redemption, rules
 from tests.points.facts import Family
 from tests.points.rewards.conftest import Household, Merchant, Shop
 

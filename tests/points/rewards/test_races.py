@@ -16,11 +16,11 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.pool import QueuePool
 
 from chassis.core import clock
+from services.points.coupons.errors import CouponCodeWrong, CouponUsed, TooManyWrongCodes
+from services.points.coupons.redemption import Redeem
+from services.points.coupons.tables import Coupon, CouponEvent
 from services.points.ledger.tables import Transfer
 from services.points.ledger.writer import Writer
-from services.points.rewards.errors import CouponCodeWrong, CouponUsed, TooManyWrongCodes
-from services.points.rewards.redemption import Redeem
-from services.points.rewards.tables import Coupon, CouponEvent
 from tests.points.facts import Family
 from tests.points.rewards.conftest import Merchant, Shop, all_of, code_of
 
@@ -239,7 +239,7 @@ async def test_redeeming_that_is_run_again_after_a_deadlock_is_one_coupon(
             if len(runs) == 1:
                 raise OperationalError("UPDATE", {}, psycopg.errors.DeadlockDetected())
 
-    monkeypatch.setattr("services.points.rewards.routes.Redeem", Unlucky)
+    monkeypatch.setattr("services.points.coupons.routes.Redeem", Unlucky)
     answer = await shop.redeem(family, reward)
     assert (answer.status_code, len(runs)) == (201, 2)
     assert [item["id"] for item in await shop.coupons(family)] == [answer.json()["id"]]

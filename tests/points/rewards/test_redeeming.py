@@ -10,9 +10,12 @@ from sqlalchemy.exc import IntegrityError
 from chassis.core import clock
 from chassis.core.beijing import BEIJING
 from chassis.core.ids import new_id
-from services.points.rewards import queries, rules
+from services.points.coupons import queries
+from services.points.coupons.tables import Coupon, CouponEvent
 from services.points.rewards.errors import RewardNotOffered
-from services.points.rewards.tables import Coupon, CouponEvent, Reward
+from services.points.rewards.queries import honoured as honoured_by
+from services.points.rewards.rules import check_redeemable
+from services.points.rewards.tables import Reward
 from services.points.rewards.terms import RewardKind
 from tests.points.conftest import Points
 from tests.points.facts import Family
@@ -91,11 +94,11 @@ async def test_a_reward_is_redeemed_only_while_it_is_on_offer(shop: Shop, offere
 def test_a_reward_is_on_offer_from_its_first_moment_until_before_its_last() -> None:
     starts, ends = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
     reward = Reward(starts_at=starts, ends_at=ends, stock=1, household_limit=None)
-    rules.check_redeemable(reward, 0, starts)
-    rules.check_redeemable(reward, 0, ends - timedelta(microseconds=1))
+    check_redeemable(reward, 0, starts)
+    check_redeemable(reward, 0, ends - timedelta(microseconds=1))
     for moment in (starts - timedelta(microseconds=1), ends):
         with pytest.raises(RewardNotOffered):
-            rules.check_redeemable(reward, 0, moment)
+            check_redeemable(reward, 0, moment)
 
 
 async def test_a_reward_that_is_not_there_is_not_found(shop: Shop) -> None:
@@ -265,5 +268,5 @@ async def test_recording_a_reward_again_changes_it_but_tops_nothing_up(shop: Sho
     async with shop.db.transaction() as session:
         kept = await session.get_one(Reward, reward)
         assert (kept.title, kept.kind, kept.stock) == ("新理发券", RewardKind.GOODS, 2)
-        honoured = await queries.honoured(session, [reward], merchants)
+        honoured = await honoured_by(session, [reward], merchants)
         assert honoured == {(reward, merchant) for merchant in merchants[1:]}

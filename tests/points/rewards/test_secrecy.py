@@ -5,7 +5,7 @@ import base64
 import psycopg
 
 from chassis.core import clock
-from services.points.rewards import rules
+from services.points.coupons import rules
 from tests.points.conftest import Points
 from tests.points.rewards.conftest import Merchant, Shop
 

@@ -10,8 +10,8 @@ from chassis.core import clock
 from chassis.core.beijing import BEIJING
 from chassis.core.errors import DomainError
 from chassis.core.ids import new_id
-from services.points.rewards import actions, queries, rules
-from services.points.rewards.errors import (
+from services.points.coupons import actions, queries, rules
+from services.points.coupons.errors import (
     CouponCodeMalformed,
     CouponCodeStale,
     CouponCodeWrong,
@@ -21,8 +21,8 @@ from services.points.rewards.errors import (
     CouponUsed,
     TooManyWrongCodes,
 )
-from services.points.rewards.tables import Coupon, CouponEvent, WrongCodeCount
-from services.points.rewards.terms import CouponState, WrongCodeSubject
+from services.points.coupons.tables import Coupon, CouponEvent, WrongCodeCount
+from services.points.coupons.terms import CouponState, WrongCodeSubject
 from tests.points.rewards.conftest import Household, Merchant, Shop
 
 NOON = datetime(2026, 3, 2, 4, 0, tzinfo=UTC)

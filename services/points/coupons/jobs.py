@@ -3,7 +3,7 @@
 from chassis.core import clock
 from chassis.core.jobs import Jobs
 from chassis.core.runtime import Runtime
-from services.points.rewards import actions
+from services.points.coupons import actions
 
 jobs = Jobs()
 

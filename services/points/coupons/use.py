@@ -8,14 +8,15 @@ from uuid import UUID
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.crypto import Vault
+from services.points.coupons import queries, rules
+from services.points.coupons.errors import CouponNotFound
+from services.points.coupons.tables import Coupon, CouponEvent
+from services.points.coupons.terms import CouponEventKind, CouponState, WrongCodeSubject
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import Transfer
 from services.points.ledger.needs import Needs, needs_of
 from services.points.ledger.terms import TransferCode, coupon_liability, merchant_payable
-from services.points.rewards import queries, rules
-from services.points.rewards.errors import CouponNotFound
-from services.points.rewards.tables import Coupon, CouponEvent
-from services.points.rewards.terms import CouponEventKind, CouponState, WrongCodeSubject
+from services.points.rewards.queries import honoured
 from services.points.terms import LedgerName
 
 
@@ -63,7 +64,7 @@ class UseCoupons:
         self._counts = await queries.lock_wrong_codes(session, counted, rules.hour_of(at))
         self._coupons = await queries.lock_coupons(session, {request.coupon_id for request in requests})
         rewards = {coupon.reward_id for coupon in self._coupons.values()}
-        self._honoured = await queries.honoured(session, rewards, {request.merchant_id for request in requests})
+        self._honoured = await honoured(session, rewards, {request.merchant_id for request in requests})
         self._events_before = await queries.events_before(session, set(self._coupons))
         known = [(self._coupon(request), request) for request in requests]
         return needs_of([self._order(coupon, request) for coupon, request in known if coupon])

@@ -11,15 +11,19 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.actor import Actor
 from chassis.core.crypto import Vault
+from services.points.coupons import queries, rules
+from services.points.coupons.errors import NotOfHousehold
+from services.points.coupons.tables import Coupon, CouponEvent
+from services.points.coupons.terms import CouponEventKind, CouponState
 from services.points.households.queries import households_of
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import Transfer
 from services.points.ledger.needs import Needs, needs_of
 from services.points.ledger.terms import TransferCode, coupon_liability, household_wallet
-from services.points.rewards import queries, rules
-from services.points.rewards.errors import NotOfHousehold, RewardNotFound
-from services.points.rewards.tables import Coupon, CouponEvent, Reward
-from services.points.rewards.terms import CouponEventKind, CouponState
+from services.points.rewards.errors import RewardNotFound
+from services.points.rewards.queries import lock_rewards
+from services.points.rewards.rules import check_redeemable
+from services.points.rewards.tables import Reward
 from services.points.terms import LedgerName
 
 
@@ -49,7 +53,7 @@ class Redeem:
         """Whose household each acts for, the rewards (locked), how many each household has had, and free numbers."""
         self._at = at
         self._households = await households_of(session, {request.actor for request in requests})
-        self._rewards = await queries.lock_rewards(session, {request.reward_id for request in requests})
+        self._rewards = await lock_rewards(session, {request.reward_id for request in requests})
         households = {household_id for household_id in self._households.values() if household_id}
         limited = [reward.id for reward in self._rewards.values() if reward.household_limit is not None]
         self._redeemed = Counter(await queries.redeemed(session, limited, households))
@@ -67,7 +71,7 @@ class Redeem:
         if household_id is None or order is None:
             raise NotOfHousehold
         share = (reward.id, household_id)
-        rules.check_redeemable(reward, self._redeemed[share], self._at)
+        check_redeemable(reward, self._redeemed[share], self._at)
         posted = book.apply(order)
         reward.stock -= 1
         self._redeemed[share] += 1

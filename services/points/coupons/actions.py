@@ -1,0 +1,47 @@
+"""Changes to coupons."""
+
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import update
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from chassis.core.crypto import Vault
+from services.points.coupons import queries, rules
+from services.points.coupons.tables import Coupon
+from services.points.coupons.terms import WrongCodeSubject
+
+
+async def judge_code(session: AsyncSession, vault: Vault, code: str, merchant_id: UUID, at: datetime) -> Coupon:
+    """The coupon whose code is shown to a merchant at `at`, whatever its state. The coupon itself is not locked.
+
+    Raises CouponCodeMalformed; TooManyWrongCodes, whatever the code is worth; CouponCodeWrong (a CouponNotFound) where
+    the code never was right or the merchant does not honour the coupon, which is counted: the caller must commit the
+    transaction; CouponCodeStale where it was right within the last ten minutes. Until the transaction ends no other
+    code of this merchant or this coupon is judged, so the limits cannot be raced.
+    """
+    coupon_id, otp = rules.read_code(code)
+    subjects = [(WrongCodeSubject.MERCHANT, str(merchant_id)), (WrongCodeSubject.COUPON, coupon_id)]
+    counts = await queries.lock_wrong_codes(session, subjects, rules.hour_of(at))
+    coupon = await queries.find_coupon_for_merchant(session, coupon_id, merchant_id)
+    rules.check_code(counts.values(), queries.open_secret(vault, coupon) if coupon else None, otp, at)
+    assert coupon is not None, "a code is right for a coupon alone"
+    return coupon
+
+
+async def hand_over_coupons(session: AsyncSession, household_id: UUID, into: UUID) -> None:
+    """The coupons of a household that was dissolved belong to the one it joined, used ones too.
+
+    The caller holds the civic ledger's lock.
+    """
+    await session.execute(
+        update(Coupon)
+        .where(Coupon.household_id == household_id)
+        .values(household_id=into)
+        .execution_options(synchronize_session=False)
+    )
+
+
+async def sweep(session: AsyncSession, at: datetime) -> None:
+    """Forget the counts of wrong codes that no decision after `at` can need."""
+    await queries.delete_wrong_codes(session, of_hours_until=at - rules.HOUR)

@@ -1,0 +1,74 @@
+"""What is refused about coupons."""
+
+from chassis.core.errors import Conflict, FieldError, Forbidden, Invalid, NotFound, TooManyRequests
+
+
+class NotOfHousehold(Forbidden):
+    """The caller belongs to no household (any more) that could spend these points, as far as is known here.
+
+    Identity may tell otherwise the next moment, of somebody who has just joined: not to be remembered.
+    """
+
+    code = "not_of_household"
+    title, title_zh = "You are not a member of this household", "您不是该家庭的成员"
+
+    @property
+    def repeats(self) -> bool:
+        return False
+
+
+class CouponNotFound(NotFound):
+    """There is no such coupon, or it is not theirs to know of: the answer is the same."""
+
+    code = "coupon_not_found"
+    title, title_zh = "There is no such coupon", "没有这张券"
+
+
+class CouponCodeWrong(CouponNotFound):
+    """A code that never was right, or of a coupon that the merchant does not honour. The try is counted.
+
+    To whoever asks it is a CouponNotFound. The count is kept: the transaction is committed, not undone.
+    """
+
+    keeps_changes = True
+
+
+class CouponCodeMalformed(Invalid):
+    """Not twenty digits. Says nothing of any coupon, and counts as no try."""
+
+    code = "coupon_code_malformed"
+    title, title_zh = "A coupon's code is twenty digits", "券码应为20位数字"
+
+    def __init__(self) -> None:
+        super().__init__(fields=[FieldError("body.coupon_code", "must be twenty digits")])
+
+
+class CouponCodeStale(Conflict):
+    """The code was right within the last ten minutes and counts no longer: the coupon has a fresh one."""
+
+    code = "coupon_code_stale"
+    title, title_zh = "This code is too old; show the present one", "券码已过期，请出示最新券码"
+
+
+class CouponUsed(Conflict):
+    code = "coupon_used"
+    title, title_zh = "This coupon was used", "券已核销"
+
+
+class CouponLocked(Conflict):
+    code = "coupon_locked"
+    title, title_zh = "This coupon is locked for a till", "券已锁定"
+
+
+class CouponExpired(Conflict):
+    """Past its time, or taken out of use."""
+
+    code = "coupon_expired"
+    title, title_zh = "This coupon can no longer be used", "券已过期"
+
+
+class TooManyWrongCodes(TooManyRequests):
+    """This coupon was tried, or this merchant has tried, too many wrong codes within the hour."""
+
+    code = "too_many_wrong_codes"
+    title, title_zh = "Too many wrong codes", "券码错误次数过多"
