@@ -6,11 +6,11 @@ own schema; SQL names no schema.
 
 import asyncio
 import select
-import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg.pq import PipelineStatus
@@ -29,12 +29,13 @@ from chassis.core.settings import ServiceSettings
 T = TypeVar("T")
 
 _OUTCOME_SECONDS = 10
-# A crash resets the statistics, whether or not the postmaster itself began anew.
-_OUTCOME = """
-SELECT pg_xact_status(%s::xid8), greatest(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time())
-    > clock_timestamp() - make_interval(secs => %s)
-"""
+# A server's life ends when it crashes: it forgets what it had not written down yet, and gives the ids of transactions
+# of which it knows nothing out again. A crash resets the statistics, whether or not the postmaster itself began anew.
+_LIFE = "(pg_postmaster_start_time(), pg_stat_get_bgwriter_stat_reset_time())::text"
+_LAST_WORDS = f"SELECT pg_current_xact_id_if_assigned()::text, {_LIFE}"
+_OUTCOME = f"SELECT pg_xact_status(%s::xid8), {_LIFE} WHERE NOT pg_is_in_recovery()"
 _CHANNEL = "channel to notify"
+_EVIDENCE = "evidence of the commit"
 
 NAMING = {
     "ix": "ix_%(table_name)s_%(column_0_N_name)s",
@@ -61,10 +62,42 @@ class ChassisBase(DeclarativeBase):
 
 
 class OutcomeUnknown(Unavailable):
-    """The connection was lost while a COMMIT was under way and the server could not be asked what became of it."""
+    """The connection was lost while a COMMIT was under way, and it could not be found out what became of it."""
 
     code = "outcome_unknown"
     title, title_zh = "It is not known whether this was done; look before you repeat it", "结果未知，请先查询再重试"
+
+
+_Evidence = tuple[LiteralString, list[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class _LastWords:
+    """What is known of a transaction before its COMMIT: its id, in which life of the server, and what it wrote."""
+
+    xid: str
+    life: str
+    evidence: _Evidence | None
+
+    async def came_true(self, connection: psycopg.AsyncConnection[Any]) -> bool | None:
+        """Whether it was committed; None while that is not decided. Raises OutcomeUnknown.
+
+        That an id was rolled back, or never given out, is true of ours whatever happened: had ours been committed, that
+        would have been written down and nobody else given its id. That it was committed may be true of another one,
+        in another life; in this case ours has ended, and what it wrote is there or never will be.
+        """
+        try:
+            found = await (await connection.execute(_OUTCOME, [self.xid])).fetchone()
+        except psycopg.errors.InvalidParameterValue:  # it lies in the future
+            return False
+        status, life = found or (None, "")  # a standby knows only what has reached it yet
+        if status != "committed":
+            return False if status == "aborted" else None
+        if life == self.life:
+            return True
+        if self.evidence is None:
+            raise OutcomeUnknown
+        return await (await connection.execute(*self.evidence)).fetchone() is not None
 
 
 class Database:
@@ -79,17 +112,18 @@ class Database:
                 "search_path": schema,
                 "lock_timeout": int(settings.lock_timeout_seconds * 1000),
                 "statement_timeout": int(settings.statement_timeout_seconds * 1000),
-                "idle_in_transaction_session_timeout": 5000,
+                "idle_in_transaction_session_timeout": int(settings.idle_transaction_timeout_seconds * 1000),
                 "timezone": "UTC",
             }.items()
         )
+        self._connect_timeout = settings.db_connect_timeout_seconds
         self.engine: AsyncEngine = create_async_engine(
             self.url,
             pool_size=settings.db_pool_size,
             max_overflow=settings.db_pool_overflow,
             pool_timeout=settings.db_pool_timeout_seconds,
             hide_parameters=True,  # errors are logged, and parameters may be personal
-            connect_args={"options": self.options, "connect_timeout": 5},
+            connect_args={"options": self.options, "connect_timeout": self._connect_timeout},
         )
         event.listen(self.engine.sync_engine, "checkout", _refuse_the_dead)
         self.sessions = async_sessionmaker(self.engine, expire_on_commit=False)
@@ -98,7 +132,8 @@ class Database:
     def conninfo(self) -> str:
         """The same database for a plain psycopg connection (jobs, the relay's LISTEN)."""
         parts = self.url.translate_connect_args(username="user", database="dbname") | dict(self.url.query)
-        return psycopg.conninfo.make_conninfo("", **parts | {"options": self.options, "connect_timeout": 5})
+        further = {"options": self.options, "connect_timeout": self._connect_timeout}
+        return psycopg.conninfo.make_conninfo("", **parts | further)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncSession]:
@@ -111,51 +146,44 @@ class Database:
         """Commit; where the connection is lost meanwhile, find out what happened before anyone is told.
 
         `repeatable` saves a round trip: whoever asked may simply ask again, so a lost connection is just a failure.
-        Raises OutcomeUnknown if the server cannot be asked within ten seconds, the driver's error if it rolled back.
+        Raises OutcomeUnknown if the server cannot be asked within ten seconds, or crashed and there is no evidence of
+        what was written (`leave_evidence`); the driver's error if it rolled back.
         """
         await session.flush()
         if not session.in_transaction():
             return
-        asked_at = time.monotonic()
-        xid = None if repeatable and _CHANNEL not in session.info else await self._last_words(session)
+        words = None if repeatable and _CHANNEL not in session.info else await self._last_words(session)
         try:
             await session.commit()
         except (OperationalError, InterfaceError) as error:
-            if xid is None or not error.connection_invalidated:
+            if words is None or not error.connection_invalidated:
                 raise
-            if not await self._was_committed(xid, asked_at):
+            if not await self._was_committed(words):
                 raise
 
-    async def _last_words(self, session: AsyncSession) -> str | None:
-        """The transaction's id, if it wrote anything; whoever is to be notified is so in the same round trip.
+    async def _last_words(self, session: AsyncSession) -> _LastWords | None:
+        """The transaction's id and more, if it wrote anything; who is to be notified is so in the same round trip.
 
         The notification goes out with the commit, once. One that was asked for in a savepoint or an attempt that was
         undone goes out as well, and wakes somebody for nothing.
         """
-        question = "SELECT pg_current_xact_id_if_assigned()::text"
         channel = session.info.pop(_CHANNEL, None)
         if channel is None:
-            xid: str | None = await session.scalar(text(question))
+            words = await session.execute(text(_LAST_WORDS))
         else:  # no table in it: where tables are sharded, it stays on the node that the listeners are connected to
-            xid = await session.scalar(text(f"{question}, pg_notify(:channel, '')"), {"channel": channel})
-        return xid
+            words = await session.execute(text(f"{_LAST_WORDS}, pg_notify(:channel, '')"), {"channel": channel})
+        xid, life, *_ = words.one()
+        return None if xid is None else _LastWords(xid, life, _evidence(session))
 
-    async def _was_committed(self, xid: str, asked_at: float) -> bool:
-        """Ask on a connection of its own: the pool's may be lost too, or all in use.
-
-        Raises OutcomeUnknown also where the server crashed since the id was asked for: what it had not written down by
-        then is gone, and the id may be another transaction's by now, which was committed in place of ours.
-        """
+    async def _was_committed(self, words: _LastWords) -> bool:
+        """Ask on a connection of its own: the pool's may be lost too, or all in use. Raises OutcomeUnknown."""
         try:
             async with asyncio.timeout(_OUTCOME_SECONDS):
                 while True:
                     with suppress(psycopg.OperationalError):  # the server is still coming back
                         async with await psycopg.AsyncConnection.connect(self.conninfo) as connection:
-                            cursor = await connection.execute(_OUTCOME, [xid, time.monotonic() - asked_at])
-                            if (row := await cursor.fetchone()) and row[0] in {"committed", "aborted"}:
-                                if row == ("committed", True):
-                                    raise OutcomeUnknown
-                                return bool(row[0] == "committed")
+                            if (committed := await words.came_true(connection)) is not None:
+                                return committed
                     await asyncio.sleep(0.2)
         except TimeoutError:
             raise OutcomeUnknown from None
@@ -177,6 +205,20 @@ class Database:
     async def dispose(self) -> None:
         """Close every connection."""
         await self.engine.dispose()
+
+
+def leave_evidence(session: AsyncSession, query: LiteralString, *values: object) -> None:
+    """Say which row shows that this transaction was committed: it alone writes it, and it stays; `query` finds it.
+
+    `Database.commit` looks for it where the server has crashed. Name it when nothing can undo it any more but the whole
+    transaction's failure; of several the last one counts.
+    """
+    session.info[_EVIDENCE] = (session.sync_session.get_transaction(), (query, list(values)))
+
+
+def _evidence(session: AsyncSession) -> _Evidence | None:
+    transaction, evidence = session.info.get(_EVIDENCE, (None, None))
+    return evidence if transaction is session.sync_session.get_transaction() else None  # not of one that was undone
 
 
 def notify_at_commit(session: AsyncSession, channel: str) -> None:

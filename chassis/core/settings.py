@@ -59,6 +59,10 @@ class ServiceSettings(ProcessSettings):
     db_pool_overflow: int = Field(default=10, ge=0, le=200, description="Further connections at peak times.")
     db_pool_timeout_seconds: float = Field(default=5.0, gt=0, le=60, description="Wait for a connection before 503.")
     lock_timeout_seconds: float = Field(default=3.0, gt=0, le=60, description="Wait for a row lock before 503.")
+    db_connect_timeout_seconds: int = Field(default=5, ge=2, le=60, description="Wait for a new connection.")
+    idle_transaction_timeout_seconds: float = Field(
+        default=5.0, gt=0, le=600, description="Longest silence within a transaction before the server ends it."
+    )
     statement_timeout_seconds: float = Field(default=15.0, gt=0, le=600, description="Longest single statement.")
     jobs_enabled: bool = Field(default=True, description="Run this service's background jobs in this process.")
     relay_enabled: bool = Field(default=True, description="Send this service's messages from this process.")

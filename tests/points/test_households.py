@@ -8,7 +8,7 @@ from uuid import UUID
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from chassis.core.ids import new_id
 from services.points.households.queries import standing_household
@@ -16,12 +16,15 @@ from services.points.ledger import actions as ledger
 from services.points.ledger.core import commands
 from services.points.ledger.core.state import NewTransfer
 from services.points.ledger.errors import InsufficientPoints
-from services.points.ledger.queries import accounts_by_id
+from services.points.ledger.queries import accounts_by_id, lock_ledgers
 from services.points.ledger.tables import Transfer
 from services.points.ledger.terms import TransferCode, household_wallet, merchant_payable
+from services.points.terms import LedgerName
 from tests.points.conftest import Points
 from tests.points.facts import NOON, Attendance, Family, Order, Told
 from tests.town import actor
+
+WAITING = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
 
 
 async def stored(points: Points, *households: UUID) -> tuple[int, ...]:
@@ -224,6 +227,27 @@ async def test_a_household_once_dissolved_is_not_dissolved_otherwise(points: Poi
         assert await standing_household(session, old.id) == await standing_household(session, new.id) == new.id
     await points.tell(Attendance(household_id=third.id).verified(15))
     assert await stored(points, third.id) == (3,)
+
+
+@pytest.mark.parametrize("name", list(LedgerName))
+async def test_a_merger_waits_for_whoever_posts_to_either_ledger(points: Points, name: LedgerName) -> None:
+    old, new = Family(), Family()
+
+    async def waits() -> bool:
+        async with points.db.transaction() as session:
+            return bool(await session.scalar(text(WAITING)))
+
+    async with points.db.transaction() as poster:
+        await lock_ledgers(poster, [name])
+        merger = asyncio.create_task(points.tell(old.dissolved(1, new.id)))
+        while not await waits():
+            assert not merger.done(), "it did not wait"
+            await asyncio.sleep(0.01)
+        async with points.db.transaction() as session:
+            assert await standing_household(session, old.id) == old.id
+    await merger
+    async with points.db.transaction() as session:
+        assert await standing_household(session, old.id) == new.id
 
 
 async def test_facts_and_spending_during_a_merger_lose_no_point(points: Points) -> None:

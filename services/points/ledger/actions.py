@@ -86,6 +86,7 @@ async def carry_out_all(
     await rows.write(session, book.changes)
     for deed, _ in parts:
         await deed.write(session)
+    rows.leave_evidence(session, book.changes)
     return answers
 
 

@@ -19,13 +19,13 @@ jobs = Jobs()
 @jobs.periodic("points.expire_lots", cron="*/5 * * * *")
 async def expire_lots(runtime: Runtime) -> None:
     """What is overdue expires."""
-    await _as_far_as_it_goes("points.expire_lots", overdue.expire(runtime, clock.now()))
+    await as_far_as_it_goes("points.expire_lots", overdue.expire(runtime, clock.now()))
 
 
 @jobs.periodic("points.lapse_holds", cron="* * * * *")
 async def lapse_holds(runtime: Runtime) -> None:
     """Holds whose time is over give back what they keep."""
-    await _as_far_as_it_goes("points.lapse_holds", overdue.lapse(runtime, clock.now()))
+    await as_far_as_it_goes("points.lapse_holds", overdue.lapse(runtime, clock.now()))
 
 
 @jobs.periodic("points.tell_of_expiry", cron="41 1 * * *")
@@ -34,7 +34,7 @@ async def tell_of_expiry(runtime: Runtime) -> None:
     await overdue.tell(runtime, clock.now())
 
 
-async def _as_far_as_it_goes(job: str, run: Awaitable[int]) -> None:
+async def as_far_as_it_goes(job: str, run: Awaitable[int]) -> None:
     """Where the database is busy or away, the rest is left to the next run, minutes later: that is no failure."""
     try:
         await run

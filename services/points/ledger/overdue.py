@@ -4,7 +4,7 @@ Nothing waits for it. What is overdue cannot be spent, and a hold whose time is 
 was swept; a run that dies in the middle has done what it has done, and the next one does the rest.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
@@ -35,26 +35,25 @@ async def expire(runtime: Runtime, now: datetime, *, at_once: int = AT_ONCE) -> 
 
     Raises Unavailable where the database is busy or away.
     """
-    done, after = 0, None
-    while True:
-        async with runtime.db.transaction() as session:
-            due = await queries.overdue_lots(session, now, after=after, limit=at_once)
-        if not due:
-            return done
-        after = due[-1]
-        done += await _carry_out(runtime, [ExpireLot(lot_id) for _, lot_id in due])
+    return await _sweep(runtime, now, queries.overdue_lots, ExpireLot, at_once)
 
 
 async def lapse(runtime: Runtime, now: datetime, *, at_once: int = AT_ONCE) -> int:
     """Let all holds lapse whose time is over, likewise. Returns how many did."""
+    return await _sweep(runtime, now, queries.overdue_holds, LapseHold, at_once)
+
+
+async def _sweep(
+    runtime: Runtime, now: datetime, overdue: queries.Overdue, command: Callable[[UUID], Command], at_once: int
+) -> int:
     done, after = 0, None
     while True:
         async with runtime.db.transaction() as session:
-            due = await queries.overdue_holds(session, now, after=after, limit=at_once)
+            due = await overdue(session, now, after=after, limit=at_once)
         if not due:
             return done
         after = due[-1]
-        done += await _carry_out(runtime, [LapseHold(hold_id) for _, hold_id in due])
+        done += await _carry_out(runtime, [command(id_) for _, id_ in due])
 
 
 async def _carry_out(runtime: Runtime, commands: Sequence[Command]) -> int:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from datetime import datetime, timedelta
+from typing import Protocol
 from uuid import UUID
 
 import structlog
@@ -62,6 +63,14 @@ async def accounts_by_id(session: AsyncSession, ids: Collection[UUID]) -> dict[U
     """Those of the accounts that were ever posted to, as they are now."""
     found = await session.scalars(select(Account).where(Account.id.in_(ids)).execution_options(populate_existing=True))
     return {account.id: account for account in found}
+
+
+class Overdue(Protocol):
+    """When things were due, and their ids: so many of them after the last one that was seen."""
+
+    async def __call__(
+        self, session: AsyncSession, now: datetime, *, after: tuple[datetime, UUID] | None, limit: int
+    ) -> Sequence[tuple[datetime, UUID]]: ...
 
 
 async def overdue_lots(

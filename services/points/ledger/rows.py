@@ -7,6 +7,7 @@ from typing import Any, LiteralString
 import psycopg
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.core import db
 from chassis.core.db import driver_connection, driver_errors
 from services.points.ledger.core.state import Changes, NewMerger, NewTransfer
 
@@ -55,6 +56,17 @@ async def write(session: AsyncSession, changes: Changes) -> None:
                 for table, columns, types, rows in inserts:
                     await _insert_rows(driver, table, columns, types, rows)
             await _update(driver, changes)
+
+
+def leave_evidence(session: AsyncSession, changes: Changes) -> None:
+    """What shows, should the server crash, that the batch was committed: one of its rows, by the id that only it gave.
+
+    A batch that has moved and held nothing leaves none.
+    """
+    if changes.transfers:
+        db.leave_evidence(session, "SELECT FROM transfer WHERE id = %s", changes.transfers[0].id)
+    elif changes.new_holds:
+        db.leave_evidence(session, "SELECT FROM hold WHERE id = %s", next(iter(changes.new_holds)))
 
 
 def _inserts(changes: Changes) -> "list[tuple[LiteralString, LiteralString, LiteralString, list[Row]]]":

@@ -90,6 +90,11 @@ def merchant_payable(merchant_id: UUID) -> AccountKey:
     return AccountKey(LedgerName.CIVIC, OwnerKind.MERCHANT, merchant_id, Purpose.MERCHANT_PAYABLE)
 
 
+def merchants_settled() -> AccountKey:
+    """What merchants were paid for, in points."""
+    return AccountKey(LedgerName.CIVIC, OwnerKind.SYSTEM, _SYSTEM, Purpose.SETTLED)
+
+
 def expired(ledger: LedgerName) -> AccountKey:
     """The account that all points go to which were not spent in time."""
     return AccountKey(ledger, OwnerKind.SYSTEM, _SYSTEM, Purpose.EXPIRED)

@@ -8,15 +8,14 @@ import pytest
 
 from beiyuan.migrate import migrate
 from tests.conftest import TEMPLATE
-from tests.points.chaos.harm import SturdyPostgres
-from tests.ports import held_port
+from tests.sturdy import SturdyPostgres, sturdy_postgres
 from tests.town import TestDatabase
 
 
 @pytest.fixture
 def sturdy(fast_folder: Path) -> Iterator[SturdyPostgres]:
     """A server of the test's own."""
-    with held_port() as held, SturdyPostgres(fast_folder / "sturdy" / "data", held) as server:
+    with sturdy_postgres(fast_folder / "sturdy") as server:
         yield server
 
 

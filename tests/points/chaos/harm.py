@@ -1,46 +1,14 @@
 """What is done to the service while it works."""
 
 import random
-import signal
-import socket
 import time
 from collections.abc import Callable, Sequence
-from contextlib import suppress
-from os import kill
-from pathlib import Path
-from typing import Any
 
 import psycopg
 
-from beiyuan.postgres import EmbeddedPostgres, servers_in
 from tests.points.chaos.processes import Server
+from tests.sturdy import SturdyPostgres
 from tests.town import TestDatabase
-
-
-class SturdyPostgres(EmbeddedPostgres):
-    """A server that comes back after it was killed, at the address that is held for it."""
-
-    def __init__(self, data_dir: Path, held: socket.socket) -> None:
-        super().__init__(data_dir, fsync=False)
-        self._held_port: int = held.getsockname()[1]
-
-    def _spawn(self, binaries: Any, account: Any, port: int, log: int) -> Any:
-        return super()._spawn(binaries, account, self._held_port, log)
-
-    def _launch(self, binaries: Any, account: Any) -> None:
-        super()._launch(binaries, account)
-        self._port = self._held_port
-
-    def kill(self) -> None:
-        """SIGKILL to the postmaster and to all its children."""
-        process = self._process
-        assert process is not None
-        for id_ in [process.pid, *servers_in(self.folder.path)]:
-            with suppress(ProcessLookupError):  # it is gone with its postmaster
-                kill(id_, signal.SIGKILL)
-        process.wait()
-        self.stop()
-
 
 Harm = Callable[[], bool]
 """Harms once, if it finds anything to harm: says whether."""

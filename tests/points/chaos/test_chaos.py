@@ -12,11 +12,11 @@ from pathlib import Path
 import pytest
 
 from tests.points.chaos import harm
-from tests.points.chaos.harm import SturdyPostgres
 from tests.points.chaos.storm import Storm, seconds, seed
+from tests.sturdy import SturdyPostgres
 from tests.town import TestDatabase
 
-pytestmark = pytest.mark.timeout(400 + 4 * seconds(10))
+pytestmark = pytest.mark.timeout(1800 + 4 * seconds(10))
 
 
 @pytest.fixture

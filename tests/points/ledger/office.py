@@ -26,6 +26,7 @@ from services.points.ledger.terms import AccountKey, TransferCode, household_wal
 from services.points.ledger.writer import Writer
 from services.points.terms import LedgerName
 from tests.points.conftest import check_ledger
+from tests.town import PATIENCE
 
 T = TypeVar("T")
 
@@ -78,7 +79,8 @@ class Office:
 async def office_on(url: str, keys_dir: Path, home: Path, **settings: Any) -> AsyncIterator[Office]:
     """An office on the database at `url`."""
     db = Database(
-        service_settings("points", database_url=url, home=home, keys_dir=keys_dir, **settings), schema="points"
+        service_settings("points", database_url=url, home=home, keys_dir=keys_dir, **(PATIENCE | settings)),
+        schema="points",
     )
     db.sessions.configure(info={"schema": "points"})
     office = Office(db, Vault(keys.read_data_keys(keys_dir, "points")))

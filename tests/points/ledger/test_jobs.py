@@ -203,7 +203,7 @@ async def test_a_run_that_is_killed_in_the_middle_is_done_by_the_next_one(points
     for steps in (2, 6, 10):
         process = _processes.Process(target=_die_in_a_run, args=(settings, OVER, steps))
         process.start()
-        await asyncio.to_thread(process.join, 60)
+        await asyncio.to_thread(process.join, 300)
         assert process.exitcode == -signal.SIGKILL
         left.append(sum(await balances(points, many)))
     assert left == sorted(left, reverse=True)

@@ -213,6 +213,10 @@ def holding(wallet: AccountKey, amount: int) -> Reserve:
     return Reserve(wallet, coupon_liability(), amount, TransferCode.ACTIVITY, f"test/{new_id()}", START, lapses_at)
 
 
+def merging(old: AccountKey, new: AccountKey) -> Merge:
+    return Merge(old, new, f"test/{new_id()}", START)
+
+
 async def balance(points: Points, wallet: AccountKey) -> tuple[int, int]:
     async with points.db.transaction() as session:
         row = (await session.execute(text("SELECT balance, held FROM account WHERE id = :id"), {"id": wallet.id})).one()
@@ -271,6 +275,23 @@ async def test_a_bad_one_in_a_batch_never_fails_its_neighbours(points: Points) -
     with pytest.raises(ReferenceUsed):
         async with points.db.transaction() as session:
             await post(session, spending(wallet, 1, name))
+    await points.check()
+
+
+async def test_what_is_held_goes_all_the_way_that_the_mergers_of_one_batch_lead(points: Points) -> None:
+    before, old, new, newest = (household_wallet(new_id()) for _ in range(4))
+    await give(points, old, 10)
+    assert await carried_out(points, holding(old, 10), merging(before, old)) == ["done"] * 2
+    assert await carried_out(points, merging(old, new), merging(new, newest)) == ["done"] * 2
+    ids = {"ids": [wallet.id for wallet in (before, old, new, newest)]}
+    async with points.db.transaction() as session:
+        holders = await session.scalars(
+            text("SELECT debit_account_id FROM hold WHERE debit_account_id = ANY(:ids)"), ids
+        )
+        owners = await session.scalars(text("SELECT account_id FROM lot WHERE live AND account_id = ANY(:ids)"), ids)
+        heirs = await session.scalars(text("SELECT merged_into_id FROM account WHERE id = ANY(:ids)"), ids)
+        assert (holders.all(), owners.all()) == ([newest.id], [newest.id])
+        assert set(heirs) == {newest.id, None}
     await points.check()
 
 

@@ -295,7 +295,7 @@ async def test_who_finds_the_queue_full_is_told_to_come_again_and_the_others_are
 
 
 async def test_who_waits_too_long_in_the_queue_is_told_that_nothing_was_changed_and_nothing_is(office: Office) -> None:
-    impatient, people = office.beside(wait_seconds=0.1, most_a_batch=1), wallets(3)
+    impatient, people = office.beside(wait_seconds=0.5, most_a_batch=1), wallets(3)
     async with office.db.transaction() as holder:
         await holder.execute(text("SELECT * FROM ledger FOR UPDATE"))
         first = asyncio.create_task(impatient.writer.submit(Posting, give(people[0], 2)))
