@@ -26,8 +26,8 @@ from beiyuan.postgres import PostgresError, find_binaries, fitting_binaries
 from chassis.core import clock, keys
 from chassis.core.clocks import CLOCKS_APART
 from chassis.core.keys import KeysMissing
+from chassis.core.workdays import LAST_YEAR
 from gateway.settings import GatewaySettings
-from services.orders.deadlines.calendar import LAST_YEAR
 
 _LITTLE_SPACE_BYTES = 1 << 30
 

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import datetime, time, timedelta
 
 from chassis.core.beijing import BEIJING
-from services.orders.deadlines.calendar import is_working_day
+from chassis.core.workdays import is_working_day
 
 Moment = Callable[[datetime], datetime]
 """From the moment of loading, the moment of the event: aware."""

@@ -1,40 +1,18 @@
 """What residents are told about time: deadlines on the Chinese calendar."""
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chassis.core.beijing import BEIJING
+from chassis.core.workdays import is_working_day
 from services.orders.deadlines import rules
-from services.orders.deadlines.calendar import LAST_YEAR, is_known, is_working_day
 
 
 def beijing(text: str) -> datetime:
     return datetime.fromisoformat(text).replace(tzinfo=BEIJING)
-
-
-@pytest.mark.parametrize(
-    ("day", "works"),
-    [
-        ("2026-11-23", True),  # a Monday
-        ("2026-11-22", False),  # a Sunday
-        ("2026-10-01", False),  # National Day
-        ("2026-10-07", False),  # the last day of its holiday
-        ("2026-10-10", True),  # a Saturday worked in exchange
-        ("2026-02-17", False),  # the first day of the year of the horse
-    ],
-)
-def test_working_days_are_those_of_the_state_council(day: str, works: bool) -> None:
-    assert is_working_day(date.fromisoformat(day)) is works
-
-
-def test_a_year_that_is_not_known_yet_counts_weekends() -> None:
-    unknown = LAST_YEAR + 3
-    assert not is_known(unknown)
-    days = [date(unknown, 10, 1) + timedelta(days=n) for n in range(14)]
-    assert [is_working_day(day) for day in days] == [day.weekday() < 5 for day in days]
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,10 @@ from uuid import UUID, uuid4
 import psycopg
 import pytest
 
-from services.orders.photos import actions, pictures, queries
+from chassis.core import pictures
+from chassis.core.pictures import Picture
+from services.orders.photos import actions, queries
 from services.orders.photos.jobs import sweep_photos
-from services.orders.photos.pictures import Picture
 from services.orders.photos.storage import LocalFolder
 from services.orders.photos.tables import Photo
 from tests.orders.images import decoded, photo, photo_with_secrets

@@ -8,8 +8,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from services.orders.photos.errors import PhotoTooLarge, PhotoUnreadable, PhotoWrongType
-from services.orders.photos.pictures import LONGEST_SIDE_PIXELS, THUMBNAIL_SIDE_PIXELS, Picture, reencode
+from chassis.core.pictures import (
+    LONGEST_SIDE_PIXELS,
+    THUMBNAIL_SIDE_PIXELS,
+    PhotoTooLarge,
+    PhotoUnreadable,
+    PhotoWrongType,
+    Picture,
+    reencode,
+)
 from tests.orders.images import ORIENTATION, decoded, encoded, image, photo, photo_with_secrets
 
 MAX_PIXELS = 4_000_000

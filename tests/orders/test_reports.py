@@ -129,15 +129,16 @@ async def test_one_device_or_one_phone_cannot_flood(hood_with: Any) -> None:
     hood: Neighbourhood = await hood_with(reports_per_device_hour=2, reports_per_phone_hour=2)
     device, phone = new_device(), new_phone()
     subitems = iter(["P0101", "P0102", "P0103", "P0105", "P0108"])
-    for _ in range(2):
-        await hood.report(device=device, subitem_code=next(subitems))
-        await hood.report(contact={"phone": phone}, subitem_code=next(subitems))
-    last = next(subitems)
-    assert (await hood.send_report(device=device, subitem_code=last)).status_code == 429
-    assert (await hood.send_report(contact={"phone": phone}, subitem_code=last)).status_code == 429
-    assert (await hood.send_report(subitem_code=last)).status_code == 201
-    desk = hood.staff("social_worker", hood.community, "community")
-    assert (await hood.send_report(desk, device=device)).status_code == 201  # one desk enters for many
+    with at("2026-11-23T09:20"):
+        for _ in range(2):
+            await hood.report(device=device, subitem_code=next(subitems))
+            await hood.report(contact={"phone": phone}, subitem_code=next(subitems))
+        last = next(subitems)
+        assert (await hood.send_report(device=device, subitem_code=last)).status_code == 429
+        assert (await hood.send_report(contact={"phone": phone}, subitem_code=last)).status_code == 429
+        assert (await hood.send_report(subitem_code=last)).status_code == 201
+        desk = hood.staff("social_worker", hood.community, "community")
+        assert (await hood.send_report(desk, device=device)).status_code == 201  # one desk enters for many
 
 
 def test_a_household_with_many_addresses_is_one_device() -> None:

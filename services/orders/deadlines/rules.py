@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 
 from chassis.core.beijing import BEIJING
-from services.orders.deadlines.calendar import is_working_day
+from chassis.core.workdays import is_working_day
 
 CONTACT_WITHIN = timedelta(hours=24)
 CONTACT_WITHIN_URGENT = timedelta(hours=2)

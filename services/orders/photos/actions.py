@@ -13,10 +13,10 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock
 from chassis.core.db import Database
 from chassis.core.errors import FieldError
+from chassis.core.pictures import reencode
 from services.orders.limits import check_rate
 from services.orders.photos import queries
 from services.orders.photos.errors import PhotoUnknown, TooManyPhotos
-from services.orders.photos.pictures import reencode
 from services.orders.photos.storage import PhotoStorage
 from services.orders.photos.tables import Photo
 from services.orders.terms import PhotoPurpose

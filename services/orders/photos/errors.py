@@ -1,21 +1,6 @@
-"""What can go wrong with photos."""
+"""What can go wrong with photos, besides what their content may be like (`chassis.core.pictures`)."""
 
-from chassis.core.errors import DomainError, Invalid, NotFound, TooManyRequests
-
-
-class PhotoTooLarge(DomainError):
-    status, code = 413, "photo_too_large"
-    title, title_zh = "The photo is too large", "照片过大"
-
-
-class PhotoWrongType(DomainError):
-    status, code = 415, "photo_wrong_type"
-    title, title_zh = "Photos are JPEG, PNG or WebP", "照片须为 JPEG、PNG 或 WebP 格式"
-
-
-class PhotoUnreadable(Invalid):
-    code = "photo_unreadable"
-    title, title_zh = "The photo cannot be read", "照片无法读取"
+from chassis.core.errors import Invalid, NotFound, TooManyRequests
 
 
 class PhotoUnknown(Invalid):

@@ -6,6 +6,7 @@ from uuid import UUID
 
 from fastapi import Depends, File, Query, Response, UploadFile
 
+from chassis.core.pictures import PhotoTooLarge, PhotoUnreadable, PhotoWrongType
 from chassis.core.tokens import InvalidToken
 from chassis.web.deps import RuntimeDep, SessionDep
 from chassis.web.problems import problems
@@ -13,13 +14,7 @@ from chassis.web.router import Router
 from services.orders.deps import DeviceDep, SettingsDep, StorageDep
 from services.orders.permissions import Anybody, SignedIn
 from services.orders.photos import actions, queries
-from services.orders.photos.errors import (
-    PhotoNotFound,
-    PhotoTooLarge,
-    PhotoUnreadable,
-    PhotoWrongType,
-    TooManyPhotos,
-)
+from services.orders.photos.errors import PhotoNotFound, TooManyPhotos
 from services.orders.photos.schemas import PhotoOut
 from services.orders.photos.storage import PhotoStorage
 from services.orders.workflow import queries as orders

@@ -1,6 +1,6 @@
 """Working days of the Chinese calendar (国务院办公厅节假日安排), holidays and make-up days included."""
 
-from datetime import date
+from datetime import date, timedelta
 
 import chinese_calendar
 from chinese_calendar.constants import holidays
@@ -21,3 +21,11 @@ def is_working_day(day: date) -> bool:
     if not is_known(day.year):
         return day.weekday() < 5
     return bool(chinese_calendar.is_workday(day))
+
+
+def working_day_after(day: date, number: int) -> date:
+    """The so many-th working day after a day, which itself does not count."""
+    while number > 0:
+        day += timedelta(days=1)
+        number -= is_working_day(day)
+    return day

@@ -1,4 +1,4 @@
-"""Photos are decoded and written anew on arrival, so that EXIF, GPS and whatever else was hidden in the file is gone.
+"""Pictures are decoded and written anew on arrival, so that EXIF, GPS and whatever else was hidden in the file is gone.
 
 Pure and blocking: callers run it in a thread.
 """
@@ -8,7 +8,7 @@ from io import BytesIO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from services.orders.photos.errors import PhotoTooLarge, PhotoUnreadable, PhotoWrongType
+from chassis.core.errors import DomainError, Invalid
 
 FORMATS = ("JPEG", "PNG", "WEBP")
 LONGEST_SIDE_PIXELS = 2560
@@ -16,6 +16,21 @@ THUMBNAIL_SIDE_PIXELS = 320
 _JPEG_QUALITY = 85
 
 _SIGNATURES = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")
+
+
+class PhotoTooLarge(DomainError):
+    status, code = 413, "photo_too_large"
+    title, title_zh = "The photo is too large", "照片过大"
+
+
+class PhotoWrongType(DomainError):
+    status, code = 415, "photo_wrong_type"
+    title, title_zh = "Photos are JPEG, PNG or WebP", "照片须为 JPEG、PNG 或 WebP 格式"
+
+
+class PhotoUnreadable(Invalid):
+    code = "photo_unreadable"
+    title, title_zh = "The photo cannot be read", "照片无法读取"
 
 
 @dataclass(frozen=True, slots=True)
