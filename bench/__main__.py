@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from pathlib import Path
 
 from beiyuan.postgres import find_binaries
-from bench import awards, gateway, history, messages, transfers
+from bench import awards, flash, gateway, history, messages, transfers
 from bench.results import HEAD, Figure
 from chassis.core import clock
 
@@ -19,6 +19,7 @@ RESULTS = Path(__file__).parent / "RESULTS.md"
 LEDGER: dict[str, Callable[[], Iterator[Figure]]] = {
     "transfers": lambda: transfers.measure(3),
     "awards": lambda: awards.measure(10_000),
+    "flash": lambda: flash.measure(5_000),
     "history": lambda: history.measure(10_000_000, 2),
 }
 

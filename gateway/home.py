@@ -51,6 +51,7 @@ PARTS = (
     Part("orders", "/api/orders", {"owner": "me", "open": "true", "limit": SHOWN}),
     Part("activities", "/api/events/signups", {"owner": "me", "upcoming": "true", "limit": SHOWN}),
     Part("coupons", "/api/points/coupons", {"owner": "me", "state": "effective", "limit": SHOWN}),
+    Part("expiring", "/api/points/outlook/expiring"),
 )
 
 

@@ -12,18 +12,23 @@ from services.points.coupons.tables import Coupon
 from services.points.coupons.terms import WrongCodeSubject
 
 
-async def judge_code(session: AsyncSession, vault: Vault, code: str, merchant_id: UUID, at: datetime) -> Coupon:
-    """The coupon whose code is shown to a merchant at `at`, whatever its state. The coupon itself is not locked.
+async def judge_code(
+    session: AsyncSession, vault: Vault, code: str, merchant_id: UUID, at: datetime, store_id: str | None = None
+) -> Coupon:
+    """The coupon whose code is shown to a merchant (in this store) at `at`, whatever its state. The coupon itself is
+    not locked.
 
     Raises CouponCodeMalformed; TooManyWrongCodes, whatever the code is worth; CouponCodeWrong (a CouponNotFound) where
-    the code never was right or the merchant does not honour the coupon, which is counted: the caller must commit the
-    transaction; CouponCodeStale where it was right within the last ten minutes. Until the transaction ends no other
-    code of this merchant or this coupon is judged, so the limits cannot be raced.
+    the code never was right or the merchant does not honour the coupon, which is counted (by the coupon only where it
+    does): the caller must commit the transaction; CouponCodeStale where it was right within the last ten minutes. Until
+    the transaction ends no other code of this merchant or this coupon is judged, so the limits cannot be raced.
     """
     coupon_id, otp = rules.read_code(code)
-    subjects = [(WrongCodeSubject.MERCHANT, str(merchant_id)), (WrongCodeSubject.COUPON, coupon_id)]
+    coupon = await queries.find_coupon_for_merchant(session, coupon_id, merchant_id, store_id)
+    subjects = [(WrongCodeSubject.MERCHANT, str(merchant_id))]
+    if coupon is not None:
+        subjects.append((WrongCodeSubject.COUPON, coupon_id))
     counts = await queries.lock_wrong_codes(session, subjects, rules.hour_of(at))
-    coupon = await queries.find_coupon_for_merchant(session, coupon_id, merchant_id)
     rules.check_code(counts.values(), queries.open_secret(vault, coupon) if coupon else None, otp, at)
     assert coupon is not None, "a code is right for a coupon alone"
     return coupon

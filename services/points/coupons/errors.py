@@ -17,6 +17,34 @@ class NotOfHousehold(Forbidden):
         return False
 
 
+class GuardianNeeded(Forbidden):
+    """A child under fourteen spends no points by themselves."""
+
+    code = "guardian_needed"
+    title, title_zh = "A guardian redeems this for you", "需由监护人代为兑换"
+
+    @property
+    def repeats(self) -> bool:
+        return False
+
+
+class MemberUnknown(Invalid):
+    """Whom it is to be for is no member of the household, as far as is known here.
+
+    Identity may tell of them the next moment: not to be remembered.
+    """
+
+    code = "member_unknown"
+    title, title_zh = "No such member of your household is known here", "家庭中没有这位成员"
+
+    def __init__(self) -> None:
+        super().__init__(fields=[FieldError("body.for_member_id", "is no member of your household")])
+
+    @property
+    def repeats(self) -> bool:
+        return False
+
+
 class CouponNotFound(NotFound):
     """There is no such coupon, or it is not theirs to know of: the answer is the same."""
 
@@ -65,6 +93,27 @@ class CouponExpired(Conflict):
 
     code = "coupon_expired"
     title, title_zh = "This coupon can no longer be used", "券已过期"
+
+
+class CouponNotUsed(Conflict):
+    """It is not used now, or not there, or that use was undone: another one is not undone in its place."""
+
+    code = "coupon_not_used"
+    title, title_zh = "This coupon is not used here", "该券未在此核销"
+
+
+class ReturnTooLate(Forbidden):
+    """More than an hour after the use: now staff alone may undo it."""
+
+    code = "return_too_late"
+    title, title_zh = "This use can no longer be undone here; ask the subdistrict", "已超过可撤销时间，请联系街道办理"
+
+
+class UseSettled(Conflict):
+    """The merchant's statement of that day is final."""
+
+    code = "use_settled"
+    title, title_zh = "This use is settled and stands", "该核销已结算，不能撤销"
 
 
 class TooManyWrongCodes(TooManyRequests):

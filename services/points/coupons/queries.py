@@ -1,11 +1,10 @@
 """Reading and locking coupons."""
 
-from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, exists, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
@@ -16,12 +15,24 @@ from chassis.core.crypto import Vault
 from chassis.core.paging import Cursors
 from chassis.core.schema import Page
 from services.points.coupons import rules
-from services.points.coupons.errors import CouponNotFound
-from services.points.coupons.schemas import CouponDetail, CouponFilters, CouponOut
-from services.points.coupons.tables import Coupon, CouponEvent, WrongCodeCount
+from services.points.coupons.errors import CouponNotFound, GuardianNeeded
+from services.points.coupons.schemas import (
+    CouponCodeOut,
+    CouponDetail,
+    CouponEventOut,
+    CouponFilters,
+    CouponHistory,
+    CouponOut,
+)
+from services.points.coupons.tables import Coupon, CouponEvent, CouponLife, WrongCodeCount
 from services.points.coupons.terms import CouponRef, CouponState, WrongCodeSubject
-from services.points.households.queries import household_of
-from services.points.rewards.tables import Reward, RewardMerchant
+from services.points.households.queries import household_of, members_of
+from services.points.ledger.tables import TransferText
+from services.points.rewards.queries import honours
+from services.points.rewards.tables import Reward
+
+HISTORY_SHOWN = 200
+"""Events of one coupon: more than any real one has."""
 
 
 async def list_coupons(
@@ -51,22 +62,59 @@ async def list_coupons(
 
 
 async def coupon_detail(session: AsyncSession, vault: Vault, actor: Actor, coupon_id: str) -> CouponDetail:
-    """A coupon of the actor's household with its present code. Raises CouponNotFound."""
+    """A coupon of the actor's household with its present code, where it is theirs to show. Raises CouponNotFound."""
+    coupon, may_show = await _own(session, actor, coupon_id)
+    return shown_to_household(vault, coupon, may_show=may_show)
+
+
+async def coupon_code(session: AsyncSession, vault: Vault, actor: Actor, coupon_id: str) -> CouponCodeOut:
+    """The present code of a coupon of the actor's household.
+
+    Raises CouponNotFound, GuardianNeeded, CouponUsed, CouponExpired.
+    """
+    coupon, may_show = await _own(session, actor, coupon_id)
+    if not may_show:
+        raise GuardianNeeded
+    at = clock.now()
+    rules.check_has_code(coupon, at)
+    return CouponCodeOut.of(rules.code(coupon.id, open_secret(vault, coupon), at), rules.code_changes_at(at))
+
+
+def shown_to_household(vault: Vault, coupon: Coupon, *, may_show: bool = True) -> CouponDetail:
+    """A coupon with the code that it has at this moment, or without, for who may not show it."""
+    at = clock.now()
+    secret = open_secret(vault, coupon) if may_show and rules.has_code(coupon, at) else None
+    return CouponDetail.showing(coupon, at, rules.code(coupon.id, secret, at) if secret else None)
+
+
+async def _own(session: AsyncSession, actor: Actor, coupon_id: str) -> tuple[Coupon, bool]:
+    """A coupon of the actor's household, and whether they may show its code: all members, but children only what was
+    redeemed for them. Raises CouponNotFound.
+    """
     household_id = await household_of(session, actor)
     statement = select(Coupon).options(joinedload(Coupon.reward))
     coupon = await session.scalar(statement.where(Coupon.id == coupon_id, Coupon.household_id == household_id))
+    if coupon is None or household_id is None:
+        raise CouponNotFound
+    member = (await members_of(session, {household_id}))[household_id].get(actor.id)
+    return coupon, member is None or not member.child or coupon.for_member_id == actor.id
+
+
+async def coupon_history(session: AsyncSession, coupon_id: str) -> CouponHistory:
+    """A coupon and all that happened to it, with staff's reasons as far as they are kept. Raises CouponNotFound."""
+    statement = select(Coupon).options(joinedload(Coupon.reward))
+    coupon = await session.scalar(statement.where(Coupon.id == coupon_id))
     if coupon is None:
         raise CouponNotFound
-    return shown_to_household(vault, coupon)
+    happened = select(CouponEvent, TransferText.words)
+    happened = happened.outerjoin(TransferText, TransferText.transfer_id == CouponEvent.transfer_id)
+    rows = await session.execute(
+        happened.where(CouponEvent.coupon_id == coupon_id).order_by(CouponEvent.number.desc()).limit(HISTORY_SHOWN)
+    )
+    return CouponHistory.with_events(coupon, clock.now(), [CouponEventOut.of(event, words) for event, words in rows])
 
 
-def shown_to_household(vault: Vault, coupon: Coupon) -> CouponDetail:
-    """A coupon with the code that it has at this moment."""
-    at = clock.now()
-    return CouponDetail.showing(coupon, at, lambda: rules.code(coupon.id, open_secret(vault, coupon), at))
-
-
-def open_secret(vault: Vault, coupon: Coupon) -> bytes:
+def open_secret(vault: Vault, coupon: CouponLife) -> bytes:
     """The secret that a coupon's codes come from."""
     return bytes.fromhex(vault.open(coupon.secret_sealed, secret_context(coupon.id)))
 
@@ -77,18 +125,23 @@ def secret_context(coupon_id: str) -> str:
 
 
 async def redeemed(
-    session: AsyncSession, reward_ids: Collection[UUID], household_ids: Collection[UUID]
+    session: AsyncSession, since: Mapping[UUID, datetime | None], household_ids: Collection[UUID]
 ) -> dict[tuple[UUID, UUID], int]:
-    """How many coupons of a reward a household has had, by (reward, household), without those it was refunded."""
-    if not reward_ids or not household_ids:
+    """How many coupons of a reward a household has had since a moment (ever, where that is None), by (reward,
+    household), without those it was refunded.
+    """
+    if not since or not household_ids:
         return {}
+    alike: dict[datetime | None, list[UUID]] = {}
+    for reward_id, moment in since.items():
+        alike.setdefault(moment, []).append(reward_id)
+    counted = [
+        and_(Coupon.reward_id.in_(reward_ids), *([Coupon.issued_at >= moment] if moment else []))
+        for moment, reward_ids in alike.items()
+    ]
     statement = (
         select(Coupon.reward_id, Coupon.household_id, func.count().label("number"))
-        .where(
-            Coupon.household_id.in_(household_ids),
-            Coupon.reward_id.in_(reward_ids),
-            Coupon.state != CouponState.REFUNDED,
-        )
+        .where(Coupon.household_id.in_(household_ids), or_(*counted), Coupon.state != CouponState.REFUNDED)
         .group_by(Coupon.reward_id, Coupon.household_id)
     )
     return {(row.reward_id, row.household_id): row.number for row in await session.execute(statement)}
@@ -117,20 +170,15 @@ async def coupon_for_merchant(session: AsyncSession, coupon_id: str, merchant_id
     return coupon
 
 
-async def find_coupon_for_merchant(session: AsyncSession, coupon_id: str, merchant_id: UUID) -> Coupon | None:
-    """The same; None where there is none."""
-    honoured = exists().where(RewardMerchant.reward_id == Coupon.reward_id, RewardMerchant.merchant_id == merchant_id)
+async def find_coupon_for_merchant(
+    session: AsyncSession, coupon_id: str, merchant_id: UUID, store_id: str | None = None
+) -> Coupon | None:
+    """The same (in this store); None where there is none."""
     statement = select(Coupon).options(joinedload(Coupon.reward))
+    honoured = honours(Coupon.reward_id, merchant_id, store_id)
     statement = statement.where(Coupon.id == coupon_id, or_(honoured, Coupon.used_by == merchant_id))
     coupon: Coupon | None = await session.scalar(statement.execution_options(populate_existing=True))
     return coupon
-
-
-async def events_before(session: AsyncSession, coupon_ids: Collection[str]) -> Counter[str]:
-    """How much has happened to each of these coupons, from its issue on."""
-    statement = select(CouponEvent.coupon_id, func.count().label("number")).group_by(CouponEvent.coupon_id)
-    rows = await session.execute(statement.where(CouponEvent.coupon_id.in_(coupon_ids)))
-    return Counter({row.coupon_id: row.number for row in rows})
 
 
 async def lock_wrong_codes(
@@ -158,8 +206,24 @@ async def delete_wrong_codes(session: AsyncSession, *, of_hours_until: datetime)
     await session.execute(delete(WrongCodeCount).where(WrongCodeCount.hour <= of_hours_until))
 
 
+async def overdue_coupons(
+    session: AsyncSession, now: datetime, *, after: tuple[datetime, str] | None, limit: int
+) -> Sequence[tuple[datetime, str]]:
+    """When coupons ended that nobody used, and their ids: so many after the last one that was seen.
+
+    This order never changes for a coupon, so none is missed.
+    """
+    overdue = select(Coupon.expires_at, Coupon.id).where(
+        Coupon.state == CouponState.EFFECTIVE, Coupon.expires_at <= now
+    )
+    if after:
+        overdue = overdue.where(tuple_(Coupon.expires_at, Coupon.id) > after)
+    rows = await session.execute(overdue.order_by(Coupon.expires_at, Coupon.id).limit(limit))
+    return [(at, id_) for at, id_ in rows]
+
+
 async def coupons_of_transfers(session: AsyncSession, transfer_ids: Collection[UUID]) -> dict[UUID, CouponRef]:
-    """The coupon that each of these transfers issued or used, for those that did."""
+    """The coupon that each of these transfers is about, for those that are."""
     if not transfer_ids:
         return {}
     statement = (
@@ -173,11 +237,14 @@ async def coupons_of_transfers(session: AsyncSession, transfer_ids: Collection[U
 
 def _is(state: CouponState, at: datetime) -> ColumnElement[bool]:
     """The condition that is `rules.state_at`."""
-    past = and_(Coupon.state == CouponState.EFFECTIVE, Coupon.expires_at <= at)
+    stored = Coupon.state == state
+    good = and_(Coupon.state == CouponState.EFFECTIVE, Coupon.expires_at > at)
     match state:
         case CouponState.EFFECTIVE:
-            return and_(Coupon.state == CouponState.EFFECTIVE, Coupon.expires_at > at)
+            return and_(good, or_(Coupon.locked_until.is_(None), Coupon.locked_until <= at))
+        case CouponState.LOCKED:
+            return and_(good, Coupon.locked_until > at)
         case CouponState.EXPIRED:
-            return or_(Coupon.state == CouponState.EXPIRED, past)
+            return or_(stored, and_(Coupon.state == CouponState.EFFECTIVE, Coupon.expires_at <= at))
         case _:
-            return Coupon.state == state
+            return stored

@@ -16,11 +16,10 @@ from services.points.coupons.errors import (
     CouponCodeStale,
     CouponCodeWrong,
     CouponExpired,
-    CouponLocked,
     CouponUsed,
     TooManyWrongCodes,
 )
-from services.points.coupons.tables import Coupon, WrongCodeCount
+from services.points.coupons.tables import CouponLife, WrongCodeCount
 from services.points.coupons.terms import CouponState, WrongCodeSubject
 from services.points.rewards.tables import Reward
 
@@ -55,24 +54,32 @@ def expiry(reward: Reward, issued_at: datetime) -> datetime:
     return datetime.combine(last + timedelta(days=1), time(), BEIJING).astimezone(UTC)
 
 
-def state_at(coupon: Coupon, at: datetime) -> CouponState:
-    """A coupon's state. An effective one is expired from `expires_at` on, whether or not anything was posted."""
-    if coupon.state is CouponState.EFFECTIVE and at >= coupon.expires_at:
+def state_at(coupon: CouponLife, at: datetime) -> CouponState:
+    """A coupon's state. An effective one is expired from `expires_at` on, whether or not anything was posted, and
+    locked until its lock lapses.
+    """
+    if coupon.state is not CouponState.EFFECTIVE:
+        return coupon.state
+    if at >= coupon.expires_at:
         return CouponState.EXPIRED
-    return coupon.state
+    locked = coupon.locked_until is not None and at < coupon.locked_until
+    return CouponState.LOCKED if locked else CouponState.EFFECTIVE
 
 
-def check_usable(coupon: Coupon, at: datetime) -> None:
-    """Raises CouponUsed, CouponLocked, CouponExpired."""
-    match state_at(coupon, at):
-        case CouponState.EFFECTIVE:
-            return
-        case CouponState.USED:
-            raise CouponUsed
-        case CouponState.LOCKED:
-            raise CouponLocked
-        case CouponState.EXPIRED | CouponState.DEACTIVATED | CouponState.REFUNDED:
-            raise CouponExpired
+def has_code(coupon: CouponLife, at: datetime) -> bool:
+    """Whether there is a code to show: also while a till has locked it, which may ask for one."""
+    return state_at(coupon, at) in (CouponState.EFFECTIVE, CouponState.LOCKED)
+
+
+def check_has_code(coupon: CouponLife, at: datetime) -> None:
+    """Raises CouponUsed, CouponExpired."""
+    if not has_code(coupon, at):
+        raise CouponUsed if coupon.state is CouponState.USED else CouponExpired
+
+
+def is_overdue(coupon: CouponLife, at: datetime) -> bool:
+    """Whether nobody used it in time, and that is not posted yet."""
+    return coupon.state is CouponState.EFFECTIVE and at >= coupon.expires_at
 
 
 def random_id() -> str:
@@ -131,11 +138,6 @@ def check_code(counts: Collection[WrongCodeCount], secret: bytes | None, otp: st
 def hour_of(at: datetime) -> datetime:
     """The start of the clock hour."""
     return at.replace(minute=0, second=0, microsecond=0)
-
-
-def use_no(coupon: Coupon, event_number: int) -> str:
-    """A name for one use of a coupon, unlike that of any other: a coupon that came back may be used again."""
-    return f"{coupon.id}{event_number:04d}"
 
 
 def _steps(at: datetime) -> Iterator[tuple[Verdict, int]]:

@@ -8,11 +8,11 @@ class CouponState(StrEnum):
     """Where a coupon stands. The merchant API writes these words in capitals."""
 
     EFFECTIVE = "effective"  # can be used
-    LOCKED = "locked"  # kept for a till
+    LOCKED = "locked"  # kept for a till, for minutes
     USED = "used"
     EXPIRED = "expired"
-    DEACTIVATED = "deactivated"
-    REFUNDED = "refunded"
+    DEACTIVATED = "deactivated"  # taken out of use by staff
+    REFUNDED = "refunded"  # by staff: its points went back
 
 
 class CouponEventKind(StrEnum):
@@ -20,6 +20,10 @@ class CouponEventKind(StrEnum):
 
     ISSUED = "issued"
     USED = "used"
+    RETURNED = "returned"  # a use was undone
+    EXPIRED = "expired"
+    DEACTIVATED = "deactivated"
+    REFUNDED = "refunded"
 
 
 class WrongCodeSubject(StrEnum):

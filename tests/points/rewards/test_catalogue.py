@@ -50,7 +50,7 @@ async def test_a_reward_says_what_it_costs_what_is_left_and_who_honours_it(shop:
     body = answer.json()
     assert (body["title"], body["kind"], body["cost"], body["stock"]) == ("理发券", "service", 12, 0)
     assert (body["household_limit"], body["valid_days"], body["face_fen"]) == (2, 30, 2000)
-    assert body["merchants"] == [{"id": str(merchant.id), "name": "槐香理发店"}]
+    assert body["merchants"] == [{"id": str(merchant.id), "name": "槐香理发店", "stores": []}]
     assert "payable_fen" not in body
 
 

@@ -16,7 +16,7 @@ from services.points.rewards.errors import RewardNotOffered
 from services.points.rewards.queries import honoured as honoured_by
 from services.points.rewards.rules import check_redeemable
 from services.points.rewards.tables import Reward
-from services.points.rewards.terms import RewardKind
+from services.points.rewards.terms import Audience, RewardKind, RewardState
 from tests.points.conftest import Points
 from tests.points.facts import Family
 from tests.points.rewards.conftest import Household, Merchant, Shop, code_of
@@ -93,7 +93,7 @@ async def test_a_reward_is_redeemed_only_while_it_is_on_offer(shop: Shop, offere
 
 def test_a_reward_is_on_offer_from_its_first_moment_until_before_its_last() -> None:
     starts, ends = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
-    reward = Reward(starts_at=starts, ends_at=ends, stock=1, household_limit=None)
+    reward = Reward(state=RewardState.LISTED, starts_at=starts, ends_at=ends, stock=1, audience=Audience.EVERYONE)
     check_redeemable(reward, 0, starts)
     check_redeemable(reward, 0, ends - timedelta(microseconds=1))
     for moment in (starts - timedelta(microseconds=1), ends):
@@ -269,4 +269,4 @@ async def test_recording_a_reward_again_changes_it_but_tops_nothing_up(shop: Sho
         kept = await session.get_one(Reward, reward)
         assert (kept.title, kept.kind, kept.stock) == ("新理发券", RewardKind.GOODS, 2)
         honoured = await honoured_by(session, [reward], merchants)
-        assert honoured == {(reward, merchant) for merchant in merchants[1:]}
+        assert honoured == {(reward, merchant): frozenset() for merchant in merchants[1:]}

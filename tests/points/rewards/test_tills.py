@@ -10,13 +10,12 @@ from chassis.core import clock
 from chassis.core.beijing import BEIJING
 from chassis.core.errors import DomainError
 from chassis.core.ids import new_id
-from services.points.coupons import actions, queries, rules
+from services.points.coupons import actions, queries
 from services.points.coupons.errors import (
     CouponCodeMalformed,
     CouponCodeStale,
     CouponCodeWrong,
     CouponExpired,
-    CouponLocked,
     CouponNotFound,
     CouponUsed,
     TooManyWrongCodes,
@@ -103,21 +102,6 @@ async def test_an_expired_coupon_is_shown_as_expired_and_has_no_code(shop: Shop,
         assert (answer.json()["state"], answer.json()["code"]) == ("expired", None)
         assert [item["id"] for item in await shop.coupons(family, state="expired")] == [coupon["id"]]
         assert await shop.coupons(family, state="effective") == []
-
-
-@pytest.mark.parametrize(
-    ("state", "refusal"),
-    [
-        (CouponState.LOCKED, CouponLocked),
-        (CouponState.DEACTIVATED, CouponExpired),
-        (CouponState.REFUNDED, CouponExpired),
-        (CouponState.EXPIRED, CouponExpired),
-    ],
-    ids=str,
-)
-def test_only_an_effective_coupon_can_be_used(state: CouponState, refusal: type[DomainError]) -> None:
-    with pytest.raises(refusal):
-        rules.check_usable(Coupon(state=state, expires_at=NOON + timedelta(days=1)), NOON)
 
 
 async def test_who_does_not_honour_a_coupon_learns_nothing_of_it(shop: Shop, merchant: Merchant) -> None:
@@ -210,21 +194,36 @@ async def test_a_merchant_cannot_guess_through_many_coupons(shop: Shop, merchant
             await shop.judge(Merchant(), wrong)
 
 
-async def test_a_coupon_that_is_not_there_is_refused_like_one_that_is(shop: Shop, merchant: Merchant) -> None:
+async def test_a_coupon_that_is_not_there_is_refused_like_one_that_a_merchant_does_not_honour(
+    shop: Shop, merchant: Merchant
+) -> None:
     """The same words, and the same limit: nobody learns which coupons exist."""
     told = []
     with clock.frozen(NOON):  # tries are counted by the hour of the clock
         _, coupon = await shown(shop, merchant)
-        [wrong] = await shop.wrong(coupon["id"])
         for coupon_id in (coupon["id"], f"{new_id().int % 10**14:014d}"):
-            refusals = []
-            for _ in range(11):
+            stranger, refusals = Merchant(), []
+            for number in range(101):
                 with pytest.raises(DomainError) as refused:
-                    await shop.judge(Merchant(), coupon_id + wrong[14:])
+                    await shop.judge(stranger, f"{coupon_id}{number:06d}")
                 refusals.append((type(refused.value), refused.value.code, refused.value.detail))
             told.append(refusals)
     assert told[0] == told[1]
-    assert told[0][-1][0] is TooManyWrongCodes
+    assert told[0][-2:] == [(CouponCodeWrong, "coupon_not_found", ""), (TooManyWrongCodes, "too_many_wrong_codes", "")]
+
+
+async def test_a_merchant_that_does_not_honour_a_coupon_cannot_use_up_its_tries(shop: Shop, merchant: Merchant) -> None:
+    with clock.frozen(NOON):
+        _, coupon = await shown(shop, merchant)
+        stranger = Merchant()
+        for code in await shop.wrong(coupon["id"], 12):
+            with pytest.raises(CouponCodeWrong):
+                await shop.judge(stranger, code)
+            with pytest.raises(CouponCodeWrong):
+                await shop.use(stranger, code)
+        assert await wrong_codes(shop, coupon["id"]) == 0
+        assert await wrong_codes(shop, str(stranger.id)) == 24
+        await shop.use(merchant, coupon["code"])
 
 
 async def test_what_is_no_code_at_all_is_not_counted(shop: Shop, merchant: Merchant) -> None:

@@ -1,0 +1,1 @@
+"""What a household could get for its points, and what it is about to lose."""
