@@ -204,6 +204,25 @@ def keys_init() -> None:
     out.print(f"{len(written)} file(s) written to {settings.keys_path}.", markup=False)
 
 
+@key_commands.command("platform")
+def keys_platform(
+    rotate: Annotated[bool, typer.Option(help="Sign with the next key from now on; a fresh one follows it.")] = False,
+    at_once: Annotated[bool, typer.Option(help="Though merchants have had no time to learn it.")] = False,
+) -> None:
+    """Show, and change, the keys that replies to merchants are signed with. Running services notice by themselves."""
+    from services.points.merchants import platform
+
+    folder = AdminSettings().keys_path
+    with told_plainly():
+        try:
+            if rotate:
+                platform.rotate_platform_keys(folder, at_once=at_once)
+        except platform.ShownTooBriefly as error:
+            raise InstallationError(f"{error} --at-once does it nevertheless.") from None
+        for key in platform.read_platform_keys(folder):
+            out.print(f"{key.status}: {key.serial_no}", markup=False, highlight=False)
+
+
 @app.command()
 def verify(
     file: Annotated[Path, typer.Argument(help="An export, a receipt or a consistency proof.")],

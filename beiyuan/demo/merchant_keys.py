@@ -33,6 +33,11 @@ class MerchantKey:
     private_key: str
     public_key: str
 
+    @property
+    def sandbox_serial_no(self) -> str:
+        """What the same key is called in the sandbox, where it reaches no coupon of a household."""
+        return f"{self.serial_no}-SANDBOX"
+
 
 def merchant_keys(home: Path, mchids: Iterable[str]) -> dict[str, MerchantKey]:
     """These merchants' keys by mchid. Those that the file in the home folder lacks are made; none is ever replaced.

@@ -6,6 +6,7 @@ from uuid import UUID
 from beiyuan.demo import names
 from beiyuan.demo.organisations import MERCHANTS as _ORGANISATIONS
 from beiyuan.demo.organisations import Organisation
+from beiyuan.demo.people import PEOPLE, Person
 
 _STORES = {
     "bakery": ("槐安里总店", "星桥里店", "柳笛湾店"),
@@ -39,6 +40,24 @@ class Merchant:
         return f"{names.number('mchid', self.organisation.key, 100 * 10**7, 101 * 10**7)}"
 
 
+@dataclass(frozen=True, slots=True)
+class Clerk:
+    """A neighbour who redeems coupons at a store's counter 店员. `called` is what the manager calls them."""
+
+    merchant: Merchant
+    store_id: str
+    person: Person
+
+    @property
+    def id(self) -> UUID:
+        """The same in every installation."""
+        return names.stable_id("clerk", f"{self.merchant.organisation.key}/{self.person.key}")
+
+    @property
+    def called(self) -> str:
+        return f"小{self.person.name[0]}"
+
+
 def _merchant(key: str, stores: tuple[str, ...]) -> Merchant:
     organisation = _ORGANISATIONS[key]
     return Merchant(
@@ -48,3 +67,17 @@ def _merchant(key: str, stores: tuple[str, ...]) -> Merchant:
 
 MERCHANTS = {key: _merchant(key, stores) for key, stores in _STORES.items()}
 """By the organisation's key, such as `bakery`."""
+
+_CLERKS = {
+    "bakery": "family-21/adult-2",
+    "books": "family-24/adult-2",
+    "barber": "family-25/adult-2",
+    "greengrocer": "family-26/adult-2",
+    "bicycles": "family-29/adult-2",
+    "sports-hall": "family-30/adult-2",
+}
+
+CLERKS = tuple(
+    Clerk(MERCHANTS[key], next(iter(MERCHANTS[key].stores)), PEOPLE[person]) for key, person in _CLERKS.items()
+)
+"""One at the first store of each merchant; managers need none to redeem themselves."""

@@ -7,14 +7,17 @@ from uuid import UUID
 from beiyuan.demo import names
 from beiyuan.demo.merchants import MERCHANTS, Merchant
 
-Kind = Literal["goods", "service", "honour"]
+Kind = Literal["goods", "service", "place", "honour"]
+Period = Literal["ever", "day", "week", "month", "year"]
+Audience = Literal["everyone", "families", "families_with_children"]
 
 
 @dataclass(frozen=True, slots=True)
 class Reward:
     """A reward. `key` is its stable name; money in fen; `limit`: how many a household may have, None for any number.
 
-    `face_fen` is what the coupon is worth to the family, `payable_fen` what the merchant is paid for it.
+    `face_fen` is what the coupon is worth to the family, `payable_fen` what the merchant is paid for it. `limit` counts
+    within `period`; `a_day` is how many there are each day; `refund`: unused, its points come back.
     """
 
     key: str
@@ -28,6 +31,10 @@ class Reward:
     payable_fen: int
     honoured_by: tuple[str, ...]
     valid_days: int = 60
+    period: Period = "ever"
+    a_day: int | None = None
+    audience: Audience = "everyone"
+    refund: bool = False
 
     @property
     def id(self) -> UUID:
@@ -50,11 +57,11 @@ _REWARDS = (
     ),
     Reward(
         "vegetables", "时令青菜两斤", "当天到货的青菜任选一种。",
-        "goods", 20, 300, 6, 800, 640, ("greengrocer",),
+        "goods", 20, 300, 2, 800, 640, ("greengrocer",), period="month", a_day=20, refund=True,
     ),
     Reward(
         "cake-lesson", "亲子烘焙课一次", "周六上午，一名儿童由一名大人陪同，材料已含。",
-        "service", 24, 5, 1, 3000, 2000, ("bakery",),
+        "service", 24, 5, 1, 3000, 2000, ("bakery",), audience="families_with_children", refund=True,
     ),
     Reward(
         "bicycle-check", "自行车检修一次", "刹车、链条、胎压检查，换件另计。",
@@ -87,6 +94,10 @@ _REWARDS = (
     Reward(
         "harvest-box", "丰收果蔬箱", "应季蔬菜水果约十斤，可送到小区门口。",
         "goods", 240, 24, 1, 9800, 8000, ("greengrocer",),
+    ),
+    Reward(
+        "paper-cutting", "剪纸小课堂名额", "周日上午，一家两人，纸和剪刀已备好，凭券入场。",
+        "place", 60, 16, 1, 4000, 3000, ("books",), period="month", audience="families", refund=True,
     ),
     Reward(
         "badge", "志愿家庭徽章", "刻有家庭姓氏的搪瓷徽章，在书屋领取。",

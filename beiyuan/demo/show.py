@@ -128,7 +128,10 @@ def _merchants(keys: Mapping[str, MerchantKey] | None) -> list[dict[str, Any]]:
         row: dict[str, Any] = {"mchid": merchant.mchid, "name": merchant.name}
         if keys:
             key = keys[merchant.mchid]
-            row |= {"serial_no": key.serial_no, "private_key": key.private_key}
+            row |= {"serial_no": key.serial_no, "sandbox_serial_no": key.sandbox_serial_no}
+            row |= {"private_key": key.private_key}
+        clerks = [clerk.person for clerk in town.CLERKS if clerk.merchant == merchant]
+        row |= {"clerks": [{"name": person.name, "phone": person.phone} for person in clerks]}
         rows.append(row | {"store_ids": list(merchant.stores)})
     return rows
 

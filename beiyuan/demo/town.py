@@ -1,7 +1,7 @@
 """The demo town in one place: what other code reads of it. Nothing here does anything."""
 
 from beiyuan.demo.activities import ACTIVITIES, Activity
-from beiyuan.demo.merchants import MERCHANTS, Merchant
+from beiyuan.demo.merchants import CLERKS, MERCHANTS, Clerk, Merchant
 from beiyuan.demo.organisations import ORGANISATIONS, Organisation
 from beiyuan.demo.people import HOUSEHOLDS, PEOPLE, STAFF, Employee, Household, Person
 from beiyuan.demo.places import PLACES, Place
@@ -13,6 +13,7 @@ SIGN_IN_CODE = "246810"
 
 __all__ = [
     "ACTIVITIES",
+    "CLERKS",
     "HOUSEHOLDS",
     "MERCHANTS",
     "ORGANISATIONS",
@@ -23,6 +24,7 @@ __all__ = [
     "STAFF",
     "STORIES",
     "Activity",
+    "Clerk",
     "Employee",
     "Household",
     "Merchant",

@@ -12,23 +12,14 @@ from chassis.core.crypto import Vault
 from chassis.core.errors import DomainError
 from services.points.coupons import actions as coupons
 from services.points.coupons import queries as coupon_queries
-from services.points.coupons.errors import CouponNotFound
-from services.points.coupons.rules import check_usable, read_code, state_at
-from services.points.coupons.tables import Coupon
-from services.points.coupons.use import Use
-from services.points.merchants import queries, rules, signing
-from services.points.merchants.errors import (
-    CodeOrToken,
-    KeyNotAcceptable,
-    NonceReused,
-    SignError,
-    TooManyKeys,
-)
-from services.points.merchants.schemas import CouponOut, PrepareIn, PrepareOut, UseIn, in_beijing, in_capitals
+from services.points.coupons.life import Standing, Till, check_usable
+from services.points.coupons.tables import CouponLife
+from services.points.merchants import queries, rules, sandbox, signing
+from services.points.merchants.errors import KeyNotAcceptable, NonceReused, SignError, TooManyKeys
+from services.points.merchants.schemas import CouponOut, PrepareIn, PrepareOut, in_beijing, in_capitals
 from services.points.merchants.signing import Credentials
 from services.points.merchants.tables import Merchant, MerchantKey, Store
-from services.points.merchants.terms import Algorithm, Caller, MerchantState, NumberKey, Operation
-from services.points.merchants.use import NumberedUse
+from services.points.merchants.terms import Algorithm, Caller, MerchantState
 
 KEYS_OF_A_KIND = 2
 
@@ -70,71 +61,52 @@ async def prepare_coupon(session: AsyncSession, vault: Vault, caller: Caller, wa
     refusal = rules.reason_against(caller, at_own_store=store in await queries.stores_among(session, {store}))
     if refusal is not None:
         raise refusal
-    coupon = await coupons.judge_code(session, vault, wanted.coupon_code, caller.merchant_id, at)
-    reason = _reason_against(coupon, at)
+    if caller.sandbox:
+        coupon: CouponLife = await sandbox.judge_code(session, vault, caller, wanted.coupon_code, at)
+    else:
+        coupon = await coupons.judge_code(
+            session, vault, wanted.coupon_code, caller.merchant_id, at, store_id=wanted.store_id
+        )
+    stands = Standing.of(coupon, at)
+    reason = _reason_against(coupon, Till(caller.merchant_id, wanted.store_id), at)
     expires_at = rules.token_expiry(at, coupon.expires_at)
-    token = rules.prepare_token(_token_key(vault), caller, wanted.store_id, coupon.id, expires_at)
+    token = rules.prepare_token(rules.token_key(vault), caller, wanted.store_id, coupon.id, expires_at)
     return PrepareOut(
         coupon_id=coupon.id,
-        state=in_capitals(state_at(coupon, at)),
+        state=in_capitals(stands.state),
         usable=reason is None,
         reason=reason,
-        reward_title=coupon.reward.title,
+        reward_title=coupon.title,
         face_fen=coupon.face_fen,
         payable_fen=coupon.payable_fen,
         expires_at=in_beijing(coupon.expires_at),
+        locked_until=in_beijing(stands.locked_until) if stands.locked_until else None,
         prepare_token=token if reason is None else None,
         prepare_token_expires_at=in_beijing(expires_at) if reason is None else None,
     )
 
 
-def use_asked(vault: Vault, caller: Caller, wanted: UseIn) -> NumberedUse:
-    """What a till asks for when it redeems a coupon, to be carried out by the ledgers' writer.
-
-    Raises CodeOrToken, CouponCodeMalformed, PrepareTokenInvalid and UseTimeAhead: no number is taken for these.
-    """
-    coupon_id, otp, token_expires_at = _coupon_meant(vault, caller, wanted)
-    rules.check_use_time(wanted.use_time, clock.now())
-    parameters = rules.parameters_hash(
-        coupon_id=coupon_id, store_id=wanted.store_id, use_time=wanted.use_time, out_trade_no=wanted.out_trade_no
-    )
-    use = Use(
-        vault=vault,
-        coupon_id=coupon_id,
-        otp=otp,
-        merchant_id=caller.merchant_id,
-        mchid=caller.mchid,
-        store_id=wanted.store_id,
-        use_time=wanted.use_time,
-        out_trade_no=wanted.out_trade_no,
-    )
-    number = number_of(caller, Operation.USE, wanted.out_request_no)
-    return NumberedUse(caller, wanted, number, parameters, token_expires_at, use)
-
-
 async def show_coupon(session: AsyncSession, caller: Caller, coupon_id: str) -> CouponOut:
     """A coupon as a merchant that honours it may see it: nothing of whose it is. Raises CouponNotFound."""
     if caller.sandbox:
-        raise CouponNotFound
-    coupon = await coupon_queries.coupon_for_merchant(session, coupon_id, caller.merchant_id)
+        coupon: CouponLife = await sandbox.coupon_of(session, caller, coupon_id)
+    else:
+        coupon = await coupon_queries.coupon_for_merchant(session, coupon_id, caller.merchant_id)
+    stands = Standing.of(coupon, clock.now())
     here = coupon.used_by == caller.merchant_id
     return CouponOut(
         coupon_id=coupon.id,
-        state=in_capitals(state_at(coupon, clock.now())),
-        reward_title=coupon.reward.title,
+        state=in_capitals(stands.state),
+        reward_title=coupon.title,
         face_fen=coupon.face_fen,
         payable_fen=coupon.payable_fen,
         expires_at=in_beijing(coupon.expires_at),
+        locked_until=in_beijing(stands.locked_until) if stands.locked_until else None,
         use_no=coupon.use_no if here else None,
         store_id=coupon.store_id if here else None,
         use_time=in_beijing(coupon.use_time) if here and coupon.use_time else None,
         used_at=in_beijing(coupon.used_at) if here and coupon.used_at else None,
     )
-
-
-def number_of(caller: Caller, operation: Operation, out_request_no: str) -> NumberKey:
-    """What this merchant's number is unique for."""
-    return NumberKey(caller.merchant_id, caller.sandbox, operation, out_request_no)
 
 
 async def record_merchant(
@@ -199,25 +171,10 @@ async def revoke_key(session: AsyncSession, mchid: str, serial_no: str) -> None:
     await session.flush()
 
 
-def _coupon_meant(vault: Vault, caller: Caller, wanted: UseIn) -> tuple[str, str | None, datetime | None]:
-    """The id of the coupon that is meant; the digits that were shown with it; or, by a token, when that expires."""
-    if (wanted.coupon_code is None) == (wanted.prepare_token is None):
-        raise CodeOrToken
-    if wanted.coupon_code is not None:
-        return *read_code(wanted.coupon_code), None
-    assert wanted.prepare_token is not None
-    coupon_id, expires_at = rules.read_prepare_token(_token_key(vault), caller, wanted.store_id, wanted.prepare_token)
-    return coupon_id, None, expires_at
-
-
-def _token_key(vault: Vault) -> bytes:
-    return vault.derive("merchants.prepare_token")
-
-
-def _reason_against(coupon: Coupon, at: datetime) -> str | None:
-    """The code with which `use` would refuse the coupon at this moment."""
+def _reason_against(coupon: CouponLife, till: Till, at: datetime) -> str | None:
+    """The code with which `use` would refuse the coupon there at this moment."""
     try:
-        check_usable(coupon, at)
+        check_usable(coupon, at, till)
     except DomainError as error:
         return error.code.upper()
     return None

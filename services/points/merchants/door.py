@@ -33,8 +33,8 @@ from chassis.web.auth import client_address, runtime_of
 from chassis.web.problems import MEDIA_TYPE as PROBLEM
 from services.points.merchants import actions, envelope, queries, signing
 from services.points.merchants.errors import BodyTooLarge, Internal
-from services.points.merchants.platform import KeyStatus, PlatformKey
-from services.points.merchants.terms import Answer, Caller
+from services.points.merchants.platform import PlatformKeys
+from services.points.merchants.terms import BILL_SHA256, Answer, Caller
 
 log = structlog.get_logger(__name__)
 
@@ -43,8 +43,8 @@ CALLER = "beiyuan.merchant"
 """Where in the scope of an admitted request the Caller stands."""
 
 _THIS_MACHINE = frozenset({"127.0.0.1", "::1", "unknown"})
-# Of the headers of a refusal, these go on to the merchant.
-_KEPT_HEADERS = ("retry-after", "allow", "www-authenticate")
+# Of the headers of an answer, these go on to the merchant.
+_KEPT_HEADERS = ("retry-after", "allow", "www-authenticate", "content-disposition", BILL_SHA256.lower())
 # What people send has no meaning here: signatures were checked already, and numbers are the merchants' own.
 _NOT_FOR_ROUTES = frozenset({b"authorization", b"idempotency-key"})
 
@@ -55,6 +55,7 @@ class Visit:
 
     nonce: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
+    media_type: str = "application/json"
 
 
 class Limits:
@@ -88,13 +89,13 @@ class Door:
         self,
         app: ASGIApp,
         *,
-        keys: Sequence[PlatformKey],
+        keys: PlatformKeys,
         limits: Limits,
         routes: Sequence[BaseRoute],
         open_paths: frozenset[str],
     ) -> None:
         self.app = app
-        self._key = next(key for key in keys if key.status is KeyStatus.CURRENT)
+        self._keys = keys
         self._limits = limits
         self._routes = routes
         self._open_paths = open_paths
@@ -162,21 +163,24 @@ class Door:
         headers = Headers(raw=start["headers"])
         answer = Answer(start["status"], b"".join(pieces))
         visit.headers = {name: headers[name] for name in _KEPT_HEADERS if name in headers}
-        if headers.get("content-type", "").startswith(PROBLEM):
+        media_type = headers.get("content-type", visit.media_type)
+        if media_type.startswith(PROBLEM):
             return envelope.of_problem(answer)
+        visit.media_type = media_type
         return answer
 
     def _respond(self, answer: Answer, visit: Visit) -> Response:
-        response = Response(answer.body, answer.status, visit.headers, media_type="application/json")
+        response = Response(answer.body, answer.status, visit.headers, media_type=visit.media_type)
         headers = MutableHeaders(raw=response.raw_headers)
         headers["Request-ID"] = telemetry.request_id.get() or ""
         if visit.nonce is not None:
             timestamp = int(clock.now().timestamp())
             headers["HHBY-Timestamp"] = str(timestamp)
             headers["HHBY-Nonce"] = visit.nonce
-            headers["HHBY-Serial"] = self._key.serial_no
+            key = self._keys.current
+            headers["HHBY-Serial"] = key.serial_no
             message = signing.reply_message(timestamp, visit.nonce, answer.body)
-            headers["HHBY-Signature"] = signing.sign(self._key.private_key, message)
+            headers["HHBY-Signature"] = signing.sign(key.private_key, message)
         return response
 
 

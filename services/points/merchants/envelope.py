@@ -21,7 +21,7 @@ _BY_STATUS = {
     429: "RATE_LIMITED",
 }
 # These say more than their status does.
-_KEPT = {401: ("timestamp_expired", "nonce_reused"), 404: ("coupon_not_found", "request_not_found")}
+_KEPT = {401: ("timestamp_expired", "nonce_reused"), 404: ("coupon_not_found", "request_not_found", "bill_not_ready")}
 
 
 def of_error(error: DomainError) -> Answer:

@@ -8,6 +8,7 @@ from chassis.core.errors import (
     Invalid,
     NotFound,
     RequestInProgress,
+    TooManyRequests,
     Unauthenticated,
 )
 from services.points.merchants.terms import SCHEMES
@@ -86,6 +87,42 @@ class PrepareTokenInvalid(Invalid):
 class UseTimeAhead(Invalid):
     def __init__(self) -> None:
         super().__init__(fields=[FieldError("body.use_time", "lies in the future")])
+
+
+class SandboxOnly(Forbidden):
+    """Coupons to try with are there under a sandbox key alone."""
+
+    code = "no_auth"
+    title, title_zh = "This needs a sandbox key", "仅限沙箱密钥"
+
+
+class SandboxFull(TooManyRequests):
+    """A thousand coupons to try with a day are enough."""
+
+    code = "sandbox_full"
+    title, title_zh = "Enough sandbox coupons for a day", "今日沙箱券已达上限"
+
+    def __init__(self) -> None:
+        super().__init__(retry_after_seconds=3600)
+
+
+class BillDateNotOver(Invalid):
+    def __init__(self) -> None:
+        super().__init__(fields=[FieldError("query.bill_date", "is no day that is over, in Beijing")])
+
+
+class BillNotReady(NotFound):
+    """Yesterday's bill is given out from ten in the morning on."""
+
+    code = "bill_not_ready"
+    title, title_zh = "This bill is ready from 10:00 (Beijing)", "账单于次日10点后提供"
+
+    def __init__(self, *, retry_after_seconds: int) -> None:
+        super().__init__(headers={"Retry-After": str(retry_after_seconds)})
+
+    @property
+    def repeats(self) -> bool:
+        return False
 
 
 class MerchantNotFound(NotFound):

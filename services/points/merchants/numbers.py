@@ -13,9 +13,9 @@ from services.points.ledger.core.book import Book
 from services.points.ledger.needs import Needs
 from services.points.merchants import queries
 from services.points.merchants.errors import NumberInProgress, RequestNotFound
+from services.points.merchants.numbered import NumberedRequests
 from services.points.merchants.schemas import RequestOut
 from services.points.merchants.terms import NumberKey
-from services.points.merchants.use import NumberedUses
 
 WAIT_SECONDS = 5
 """How long one waits for what is under way, under a number."""
@@ -27,7 +27,7 @@ class Lookups:
     Refuses with RequestNotFound.
     """
 
-    ledgers = NumberedUses.ledgers
+    ledgers = NumberedRequests.ledgers
 
     async def prepare(self, session: AsyncSession, at: datetime, requests: Sequence[NumberKey], /) -> Needs:
         """The answers under these numbers."""

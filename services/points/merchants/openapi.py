@@ -55,13 +55,13 @@ _HEADERS: Json = {
 _REFUSALS = {
     "400": "`PARAM_ERROR`: `detail.fields` names what is wrong",
     "401": "`SIGN_ERROR`, `TIMESTAMP_EXPIRED` or `NONCE_REUSED`",
-    "403": "`NO_AUTH`: not a store of this merchant, or the merchant is suspended",
-    "404": "`COUPON_NOT_FOUND`, `REQUEST_NOT_FOUND` or `NOT_FOUND`",
+    "403": "`NO_AUTH`: not a store of this merchant, the merchant is suspended, or a use is to be undone after an hour",
+    "404": "`COUPON_NOT_FOUND`, `REQUEST_NOT_FOUND`, `BILL_NOT_READY` (see Retry-After) or `NOT_FOUND`",
     "405": "`METHOD_NOT_ALLOWED`",
     "408": "`PARAM_ERROR`: the body took too long to arrive",
     "409": (
-        "`COUPON_USED`, `COUPON_LOCKED`, `COUPON_EXPIRED`, `COUPON_CODE_STALE`, `OUT_REQUEST_NO_CONFLICT` or "
-        "`REQUEST_IN_PROGRESS` (see Retry-After)"
+        "`COUPON_USED`, `COUPON_LOCKED`, `COUPON_EXPIRED`, `COUPON_CODE_STALE`, `COUPON_NOT_USED`, `USE_SETTLED`, "
+        "`OUT_REQUEST_NO_CONFLICT` or `REQUEST_IN_PROGRESS` (see Retry-After)"
     ),
     "413": "`PARAM_ERROR`: the body is too large",
     "429": "`RATE_LIMITED`: see Retry-After",

@@ -4,13 +4,20 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import and_, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.points.merchants.errors import MerchantNotFound
 from services.points.merchants.rules import NONCE_KEPT
-from services.points.merchants.tables import Merchant, MerchantKey, MerchantNonce, MerchantRequest, Store
+from services.points.merchants.tables import (
+    Merchant,
+    MerchantKey,
+    MerchantNonce,
+    MerchantRequest,
+    SandboxCoupon,
+    Store,
+)
 from services.points.merchants.terms import NumberKey
 
 
@@ -43,8 +50,9 @@ async def keys_of(session: AsyncSession, merchant_id: UUID) -> Sequence[Merchant
 
 
 async def stores_among(session: AsyncSession, named: Collection[tuple[UUID, str]]) -> set[tuple[UUID, str]]:
-    """Those of (merchant, store) that are a store of the merchant's."""
-    statement = select(Store.merchant_id, Store.id).where(tuple_(Store.merchant_id, Store.id).in_(named))
+    """Those of (merchant, store) that are an open store of the merchant's."""
+    statement = select(Store.merchant_id, Store.id).where(Store.closed_at.is_(None))
+    statement = statement.where(tuple_(Store.merchant_id, Store.id).in_(named))
     return {(row.merchant_id, row.id) for row in await session.execute(statement)}
 
 
@@ -56,7 +64,12 @@ async def merchant_names(session: AsyncSession, merchant_ids: Collection[UUID]) 
 
 async def settled_before(session: AsyncSession, merchant_ids: Collection[UUID]) -> dict[UUID, date]:
     """Uses that were posted before this day (in Beijing) are settled with these merchants; none where it is missing."""
-    return {}
+    if not merchant_ids:
+        return {}
+    statement = select(Merchant.id, Merchant.settled_before).where(
+        Merchant.id.in_(merchant_ids), Merchant.settled_before.is_not(None)
+    )
+    return {merchant_id: day for merchant_id, day in await session.execute(statement) if day is not None}
 
 
 async def keep_nonce(session: AsyncSession, merchant_id: UUID, serial_no: str, nonce: str, at: datetime) -> bool:
@@ -95,3 +108,30 @@ async def keep_answers(session: AsyncSession, requests: Collection[MerchantReque
     """Keep answers in the transaction that carried out what they tell of."""
     session.add_all(requests)
     await session.flush()
+
+
+async def sandbox_coupon(session: AsyncSession, merchant_id: UUID, coupon_id: str) -> SandboxCoupon | None:
+    """A merchant's own coupon to try with."""
+    statement = select(SandboxCoupon).where(SandboxCoupon.id == coupon_id, SandboxCoupon.merchant_id == merchant_id)
+    found: SandboxCoupon | None = await session.scalar(statement.execution_options(populate_existing=True))
+    return found
+
+
+async def lock_sandbox_coupons(session: AsyncSession, coupon_ids: Collection[str]) -> dict[str, SandboxCoupon]:
+    """Those of them that there are, whose ever, locked in the order of their ids until the transaction ends."""
+    statement = select(SandboxCoupon).where(SandboxCoupon.id.in_(coupon_ids)).order_by(SandboxCoupon.id)
+    found = await session.scalars(statement.with_for_update().execution_options(populate_existing=True))
+    return {coupon.id: coupon for coupon in found}
+
+
+async def sandbox_coupons_since(session: AsyncSession, merchant_id: UUID, since: datetime) -> int:
+    """How many a merchant has had since then."""
+    statement = select(func.count()).where(SandboxCoupon.merchant_id == merchant_id, SandboxCoupon.issued_at > since)
+    return int(await session.scalar(statement) or 0)
+
+
+async def delete_sandbox(session: AsyncSession, *, until: datetime) -> None:
+    """Forget what was tried until then: coupons that were issued, and numbers that were answered."""
+    await session.execute(delete(SandboxCoupon).where(SandboxCoupon.issued_at <= until))
+    tried = and_(MerchantRequest.sandbox, MerchantRequest.answered_at <= until)
+    await session.execute(delete(MerchantRequest).where(tried))

@@ -2,38 +2,49 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import Depends, Request
+from fastapi import Depends, Query, Request
 from starlette.responses import Response
 
 from chassis.core import clock
 from chassis.core.errors import Unavailable
 from chassis.web.auth import runtime_of
-from chassis.web.deps import SessionDep, VaultDep, take_turn
+from chassis.web.deps import SessionDep, VaultDep
 from chassis.web.router import Router
-from services.points.deps import WriterDep
-from services.points.merchants import actions, envelope, numbers
+from services.points.deps import AtTheWriter, WriterDep
+from services.points.merchants import actions, envelope, numbers, operations, rules, sandbox
 from services.points.merchants.door import CALLER
 from services.points.merchants.errors import NumberInProgress, SignError
+from services.points.merchants.numbered import NumberedRequest
 from services.points.merchants.schemas import (
+    BillFilters,
     CouponId,
     CouponOut,
     EchoOut,
+    LockIn,
+    LockOut,
     OutRequestNo,
     PlatformKeyOut,
     PlatformKeysOut,
     PrepareIn,
     PrepareOut,
     RequestOut,
+    ReturnIn,
+    ReturnOut,
+    SandboxCouponIn,
+    SandboxCouponOut,
+    UnlockIn,
+    UnlockOut,
     UseIn,
     UseOut,
     in_beijing,
 )
-from services.points.merchants.terms import Caller, NumberKey, Operation
-from services.points.merchants.use import NumberedUses
+from services.points.merchants.terms import BILL_SHA256, Caller, NumberKey, Operation
+from services.points.settlement import bills
 
 router = Router(prefix=envelope.PATH, tags=["merchants"])
+BILL = "application/gzip"
 OPEN_PATHS = frozenset({f"{envelope.PATH}/platform-keys"})
 
 
@@ -50,39 +61,29 @@ CallerDep = Annotated[Caller, Depends(_caller)]
 
 @asynccontextmanager
 async def _turn_of(request: Request, number: NumberKey) -> AsyncIterator[None]:
-    """One's turn among those that come under one number; raises NumberInProgress after five seconds of waiting."""
+    """One's turn among those that come under one number; raises NumberInProgress after five seconds of waiting.
+
+    Whoever waits holds no connection.
+    """
     async with AsyncExitStack() as turn:
         try:
-            await turn.enter_async_context(take_turn(request, request.app.state.merchant_numbers, number))
+            await turn.enter_async_context(request.app.state.merchant_numbers.turn(number))
         except Unavailable:
             raise NumberInProgress from None
         yield
 
 
-async def _use_in_turn(request: Request, body: UseIn, caller: CallerDep) -> AsyncIterator[UseIn]:
-    async with _turn_of(request, actions.number_of(caller, Operation.USE, body.out_request_no)):
-        yield body
-
-
-async def _number_in_turn(
-    request: Request, operation: Operation, out_request_no: OutRequestNo, caller: CallerDep
-) -> AsyncIterator[NumberKey]:
-    number = actions.number_of(caller, operation, out_request_no)
-    async with _turn_of(request, number):
-        yield number
-
-
-UseInTurn = Annotated[UseIn, Depends(_use_in_turn, scope="function")]
-NumberInTurn = Annotated[NumberKey, Depends(_number_in_turn, scope="function")]
-"""What was asked for, once nothing else is under way in this process under the same number. Declared before the
-session: whoever waits holds no connection.
-"""
+async def _carried_out(request: Request, writer: AtTheWriter, asked: NumberedRequest[Any, Any]) -> Response:
+    """The answer under a number, first or again."""
+    async with _turn_of(request, asked.number):
+        answer = await writer.submit(operations.deed_for(asked.number), asked)
+    return Response(answer.body, answer.status, media_type="application/json")
 
 
 @router.get("/platform-keys")
 async def platform_keys(request: Request) -> PlatformKeysOut:
     """平台公钥: the keys by which our replies are checked, the current one and the next. Open to all."""
-    return PlatformKeysOut(keys=[PlatformKeyOut.of(key) for key in request.app.state.platform_keys])
+    return PlatformKeysOut(keys=[PlatformKeyOut.of(key) for key in request.app.state.platform_keys.both()])
 
 
 @router.post("/echo", openapi_extra={"requestBody": {"content": {"application/json": {"schema": {}}}}})
@@ -105,14 +106,56 @@ async def prepare_coupon(body: PrepareIn, caller: CallerDep, session: SessionDep
 
 
 @router.post("/coupons/use", response_model=UseOut)
-async def use_coupon(wanted: UseInTurn, caller: CallerDep, writer: WriterDep, vault: VaultDep) -> Response:
+async def use_coupon(
+    request: Request, wanted: UseIn, caller: CallerDep, writer: WriterDep, vault: VaultDep
+) -> Response:
     """核销: redeem a coupon, once under each `out_request_no`.
 
     The same number with the same parameters gets the first answer again, byte for byte, be it a yes or a no; with other
     parameters 409 OUT_REQUEST_NO_CONFLICT. Whoever gets no answer, 429 or 5xx repeats it with the same number.
     """
-    answer = await writer.submit(NumberedUses, actions.use_asked(vault, caller, wanted))
-    return Response(answer.body, answer.status, media_type="application/json")
+    return await _carried_out(request, writer, operations.use_asked(vault, caller, wanted))
+
+
+@router.post("/coupons/lock", response_model=LockOut)
+async def lock_coupon(
+    request: Request, wanted: LockIn, caller: CallerDep, writer: WriterDep, vault: VaultDep
+) -> Response:
+    """锁券: keep a coupon for this store for fifteen minutes, or as long as it is good if that is less; then the lock
+    lapses by itself. The `prepare_token` stands for its code until then. A lock is not lengthened.
+    """
+    return await _carried_out(request, writer, operations.lock_asked(vault, caller, wanted))
+
+
+@router.post("/coupons/unlock", response_model=UnlockOut)
+async def unlock_coupon(request: Request, wanted: UnlockIn, caller: CallerDep, writer: WriterDep) -> Response:
+    """解锁: let go of a coupon that this store has locked. One that nobody has locked any more is answered as it is."""
+    return await _carried_out(request, writer, operations.unlock_asked(caller, wanted))
+
+
+@router.post("/coupons/return", response_model=ReturnOut)
+async def return_used_coupon(request: Request, wanted: ReturnIn, caller: CallerDep, writer: WriterDep) -> Response:
+    """撤销核销: undo a use within sixty minutes of its booking, never once it is settled; later ask the subdistrict.
+
+    409 COUPON_NOT_USED where this use does not stand (any more): another one is not undone in its place.
+    """
+    return await _carried_out(request, writer, operations.return_asked(caller, wanted))
+
+
+@router.post("/sandbox/coupons")
+async def issue_sandbox_coupon(
+    caller: CallerDep, session: SessionDep, vault: VaultDep, body: SandboxCouponIn | None = None
+) -> SandboxCouponOut:
+    """沙箱发券: under a sandbox key, a coupon to try with, and the code that it shows now. No live key sees it."""
+    return await sandbox.issue(session, vault, caller, body or SandboxCouponIn())
+
+
+@router.get("/sandbox/coupons/{coupon_id}")
+async def show_sandbox_coupon(
+    coupon_id: CouponId, caller: CallerDep, session: SessionDep, vault: VaultDep
+) -> SandboxCouponOut:
+    """沙箱券码: what the telephone would show now; a fresh code every thirty seconds."""
+    return await sandbox.show(session, vault, caller, coupon_id)
 
 
 @router.get("/coupons/{coupon_id}")
@@ -121,10 +164,32 @@ async def query_coupon(coupon_id: CouponId, caller: CallerDep, session: SessionD
     return await actions.show_coupon(session, caller, coupon_id)
 
 
+@router.get(
+    "/bills/daily",
+    response_class=Response,
+    responses={200: {"content": {BILL: {"schema": {"type": "string", "format": "binary"}}}}},
+)
+async def daily_bill(asked: Annotated[BillFilters, Query()], caller: CallerDep, session: SessionDep) -> Response:
+    """日账单: what was posted on a day, from 10:00 of the next one on (Beijing): CSV, gzip; made again, the same bytes.
+
+    `bill_date` is the day of our posting, never that of `use_time`. The file is signed as it is sent, compressed;
+    `HHBY-Bill-SHA256` is of the CSV within. Under a sandbox key it is the bill of a day without uses.
+    """
+    rules.check_bill_date(asked.bill_date, clock.now())
+    bill = bills.bill_of([]) if caller.sandbox else await bills.daily_bill(session, caller.merchant_id, asked.bill_date)
+    name = f"bill-{caller.mchid}-{asked.bill_date}.csv.gz"
+    headers = {BILL_SHA256: bill.sha256, "Content-Disposition": f'attachment; filename="{name}"'}
+    return Response(bill.gzipped(), headers=headers, media_type=BILL)
+
+
 @router.get("/requests/{operation}/{out_request_no}")
-async def query_request(request: Request, number: NumberInTurn, writer: WriterDep) -> RequestOut:
+async def query_request(
+    request: Request, operation: Operation, out_request_no: OutRequestNo, caller: CallerDep, writer: WriterDep
+) -> RequestOut:
     """查询请求结果: what became of a request whose answer was lost. One that is under way is waited for.
 
     REQUEST_NOT_FOUND says that nothing was done under the number so far: to be certain, repeat the request itself.
     """
-    return await numbers.look_up(runtime_of(request).db, writer, number)
+    number = operations.number_of(caller, operation, out_request_no)
+    async with _turn_of(request, number):
+        return await numbers.look_up(runtime_of(request).db, writer, number)

@@ -4,13 +4,23 @@ import base64
 import hashlib
 import hmac
 import json
+import math
 from binascii import Error as Base64Error
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
+from chassis.core.beijing import BEIJING, day_of
+from chassis.core.crypto import Vault
 from chassis.core.errors import DomainError
-from services.points.coupons.errors import CouponNotFound
-from services.points.merchants.errors import NoAuth, PrepareTokenInvalid, SignError, TimestampExpired, UseTimeAhead
+from services.points.merchants.errors import (
+    BillDateNotOver,
+    BillNotReady,
+    NoAuth,
+    PrepareTokenInvalid,
+    SignError,
+    TimestampExpired,
+    UseTimeAhead,
+)
 from services.points.merchants.tables import MerchantKey
 from services.points.merchants.terms import Algorithm, Caller
 
@@ -18,6 +28,7 @@ CLOCK_WINDOW_SECONDS = 300
 NONCE_KEPT = timedelta(seconds=660)
 """More than the 600 s between the moment that a timestamp may first be used and the last."""
 TOKEN_GOOD_FOR = timedelta(seconds=120)
+BILLS_FROM = time(10)
 _ID_DIGITS, _TIME_DIGITS, _MAC_BYTES = 14, 10, 24
 
 
@@ -45,18 +56,23 @@ def is_over(key: MerchantKey, at: datetime) -> bool:
 
 
 def reason_against(caller: Caller, *, at_own_store: bool) -> DomainError | None:
-    """Why a merchant may take no coupon there: NoAuth; or, under a sandbox key, for which no coupon exists,
-    CouponNotFound.
-    """
-    if caller.suspended or not at_own_store:
-        return NoAuth()
-    return CouponNotFound() if caller.sandbox else None
+    """Why a merchant may take no coupon there: NoAuth."""
+    return NoAuth() if caller.suspended or not at_own_store else None
 
 
 def check_use_time(use_time: datetime, at: datetime) -> None:
     """A till's clock may be off as far as a timestamp may, not more. Raises UseTimeAhead."""
     if use_time > at + timedelta(seconds=CLOCK_WINDOW_SECONDS):
         raise UseTimeAhead
+
+
+def check_bill_date(bill_date: date, at: datetime) -> None:
+    """A day's bill is given out from ten the next morning on, in Beijing. Raises BillDateNotOver, BillNotReady."""
+    ready = datetime.combine(bill_date + timedelta(days=1), BILLS_FROM, BEIJING)
+    if bill_date >= day_of(at):
+        raise BillDateNotOver
+    if at < ready:
+        raise BillNotReady(retry_after_seconds=math.ceil((ready - at).total_seconds()))
 
 
 def parameters_hash(**parameters: Any) -> bytes:
@@ -68,10 +84,19 @@ def parameters_hash(**parameters: Any) -> bytes:
     return hashlib.sha256(json.dumps(written, sort_keys=True).encode()).digest()
 
 
+def token_key(vault: Vault) -> bytes:
+    """What prepare tokens are made with."""
+    return vault.derive("merchants.prepare_token")
+
+
 def token_expiry(at: datetime, coupon_expires_at: datetime) -> datetime:
     """Until when a token made at `at` is good: in whole seconds, never less than it should be."""
-    good_until = at + TOKEN_GOOD_FOR + timedelta(microseconds=999_999)
-    return min(good_until.replace(microsecond=0), coupon_expires_at)
+    return min(in_whole_seconds(at + TOKEN_GOOD_FOR), coupon_expires_at)
+
+
+def in_whole_seconds(moment: datetime) -> datetime:
+    """The moment itself, or the next full second."""
+    return (moment + timedelta(microseconds=999_999)).replace(microsecond=0)
 
 
 def prepare_token(key: bytes, caller: Caller, store_id: str, coupon_id: str, expires_at: datetime) -> str:

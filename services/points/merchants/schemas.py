@@ -2,20 +2,21 @@
 
 import json
 import re
-from datetime import datetime
+from datetime import date, datetime
 from typing import Annotated, Any, Self
 
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, StringConstraints
+from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
 
 from chassis.core.beijing import BEIJING
 from chassis.core.schema import In, Out
-from services.points.coupons.tables import Coupon
+from services.points.coupons.life import Standing
 from services.points.coupons.terms import CouponState
 from services.points.merchants.platform import KeyStatus, PlatformKey
 from services.points.merchants.tables import MerchantRequest
 from services.points.merchants.terms import Algorithm, Caller, Operation
 
 _RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
+_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 _EARLIEST = datetime(2020, 1, 1, tzinfo=BEIJING)
 _LATEST = datetime(2200, 1, 1, tzinfo=BEIJING)
 
@@ -39,8 +40,24 @@ StoreId = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_-]{
 OutTradeNo = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_|*-]{1,64}$")]
 CouponCode = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{20}$")]
 CouponId = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{14}$")]
+UseNo = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{18,20}$")]
 PrepareToken = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_-]{1,200}$")]
 UseTime = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_thinkable)]
+
+
+def _day(value: object) -> object:
+    if not isinstance(value, str) or not _DAY.fullmatch(value):
+        raise ValueError("is not of the form 2026-01-31")
+    return value
+
+
+def _thinkable_day(value: date) -> date:
+    if not _EARLIEST.date() <= value <= _LATEST.date():
+        raise ValueError("is no day that a bill could be of")
+    return value
+
+
+BillDate = Annotated[date, BeforeValidator(_day), AfterValidator(_thinkable_day)]
 
 
 class PrepareIn(In):
@@ -50,18 +67,57 @@ class PrepareIn(In):
     store_id: StoreId
 
 
-class UseIn(In):
-    """What is redeemed: exactly one of `coupon_code` and `prepare_token` says which coupon. `use_time` has an offset.
-
-    A retry repeats everything, `use_time` included.
-    """
+class ShownIn(In):
+    """A coupon at a store, under a number: exactly one of `coupon_code` and `prepare_token` says which."""
 
     coupon_code: CouponCode | None = None
     prepare_token: PrepareToken | None = None
     store_id: StoreId
-    use_time: UseTime
     out_request_no: OutRequestNo
+
+
+class UseIn(ShownIn):
+    """What is redeemed. `use_time` has an offset. A retry repeats everything, `use_time` included."""
+
+    use_time: UseTime
     out_trade_no: OutTradeNo | None = None
+
+
+class LockIn(ShownIn):
+    """What is to be kept for this store."""
+
+
+class UnlockIn(In):
+    """What this store has locked and does not need."""
+
+    coupon_id: CouponId
+    store_id: StoreId
+    out_request_no: OutRequestNo
+
+
+class ReturnIn(In):
+    """The use that is to be undone: the coupon, and `use_no` from the answer to the use, at the store where it was."""
+
+    coupon_id: CouponId
+    use_no: UseNo
+    store_id: StoreId
+    out_request_no: OutRequestNo
+
+
+class SandboxCouponIn(In):
+    """What a coupon to try with says; nothing needs to be said."""
+
+    reward_title: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=60)] = "沙箱测试券"
+    face_fen: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 2000
+    payable_fen: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 1500
+    valid_seconds: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 86400
+    """For how long it is good: a short time, to see what an expired one is answered with."""
+
+
+class BillFilters(In):
+    """Of which day the bill is: one that is over, in Beijing."""
+
+    bill_date: BillDate
 
 
 class EchoOut(Out):
@@ -106,6 +162,7 @@ class PrepareOut(Out):
     face_fen: int
     payable_fen: int
     expires_at: datetime
+    locked_until: datetime | None
     prepare_token: str | None
     prepare_token_expires_at: datetime | None
 
@@ -126,7 +183,7 @@ class UseOut(Out):
     payable_fen: int
 
     @classmethod
-    def of(cls, coupon: Coupon, caller: Caller, wanted: UseIn) -> Self:
+    def of(cls, coupon: Standing, caller: Caller, wanted: UseIn) -> Self:
         """The answer to the request that redeemed it."""
         assert coupon.use_no is not None
         assert coupon.used_at is not None
@@ -145,6 +202,101 @@ class UseOut(Out):
         )
 
 
+class LockOut(Out):
+    """A coupon that is kept for a store until `locked_until`; so long the token stands for its code there."""
+
+    state: str
+    coupon_id: str
+    out_request_no: str
+    mchid: str
+    store_id: str
+    locked_until: datetime
+    face_fen: int
+    payable_fen: int
+    prepare_token: str
+    prepare_token_expires_at: datetime
+
+    @classmethod
+    def of(cls, coupon: Standing, caller: Caller, wanted: LockIn, token: str, token_expires_at: datetime) -> Self:
+        """The answer to the request that locked it."""
+        assert coupon.locked_until is not None
+        return cls(
+            state=in_capitals(coupon.state),
+            coupon_id=coupon.id,
+            out_request_no=wanted.out_request_no,
+            mchid=caller.mchid,
+            store_id=wanted.store_id,
+            locked_until=in_beijing(coupon.locked_until),
+            face_fen=coupon.face_fen,
+            payable_fen=coupon.payable_fen,
+            prepare_token=token,
+            prepare_token_expires_at=in_beijing(token_expires_at),
+        )
+
+
+class UnlockOut(Out):
+    """A coupon that this store keeps no longer."""
+
+    state: str
+    coupon_id: str
+    out_request_no: str
+    mchid: str
+    store_id: str
+
+    @classmethod
+    def of(cls, coupon: Standing, caller: Caller, wanted: UnlockIn) -> Self:
+        """The answer to the request that freed it."""
+        return cls(
+            state=in_capitals(coupon.state),
+            coupon_id=coupon.id,
+            out_request_no=wanted.out_request_no,
+            mchid=caller.mchid,
+            store_id=wanted.store_id,
+        )
+
+
+class ReturnOut(Out):
+    """A use that was undone, by its `use_no`; the coupon is EFFECTIVE, or EXPIRED where its time is over."""
+
+    state: str
+    coupon_id: str
+    use_no: str
+    out_request_no: str
+    mchid: str
+    store_id: str
+    returned_at: datetime
+    face_fen: int
+    payable_fen: int
+
+    @classmethod
+    def of(cls, coupon: Standing, caller: Caller, wanted: ReturnIn) -> Self:
+        """The answer to the request that undid it."""
+        return cls(
+            state=in_capitals(coupon.state),
+            coupon_id=coupon.id,
+            use_no=wanted.use_no,
+            out_request_no=wanted.out_request_no,
+            mchid=caller.mchid,
+            store_id=wanted.store_id,
+            returned_at=in_beijing(coupon.at),
+            face_fen=coupon.face_fen,
+            payable_fen=coupon.payable_fen,
+        )
+
+
+class SandboxCouponOut(Out):
+    """A coupon to try with, and the code that a telephone would show; none where it cannot be used."""
+
+    coupon_id: str
+    coupon_code: str | None
+    code_expires_at: datetime | None
+    state: str
+    reward_title: str
+    face_fen: int
+    payable_fen: int
+    expires_at: datetime
+
+
 class CouponOut(Out):
     """A coupon that the merchant honours. The use is shown to the merchant where it was used."""
 
@@ -154,6 +306,7 @@ class CouponOut(Out):
     face_fen: int
     payable_fen: int
     expires_at: datetime
+    locked_until: datetime | None
     use_no: str | None
     store_id: str | None
     use_time: datetime | None

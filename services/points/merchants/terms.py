@@ -16,6 +16,10 @@ SCHEMES = {"HHBY1-SHA256-RSA2048": Algorithm.RSA, "HHBY1-ED25519": Algorithm.ED2
 """What a signed request's Authorization header begins with."""
 
 
+BILL_SHA256 = "HHBY-Bill-SHA256"
+"""The header that says what a bill is known by: the SHA-256 of the CSV, in hexadecimal."""
+
+
 class MerchantState(StrEnum):
     """Whether a merchant takes coupons."""
 
@@ -27,6 +31,9 @@ class Operation(StrEnum):
     """What a merchant does under a number of its own."""
 
     USE = "use"
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    RETURN = "return"
 
 
 @dataclass(frozen=True, slots=True)

@@ -334,7 +334,11 @@ async def test_every_reply_to_a_known_key_is_signed_for_its_nonce(market: Market
         ("GET", "/coupons/12345678901234"): 404,
         ("GET", "/coupons/x"): 400,
         ("GET", "/requests/use/R00000001"): 404,
-        ("GET", "/requests/return/R00000001"): 400,
+        ("GET", "/requests/return/R00000001"): 404,
+        ("GET", "/requests/echo/R00000001"): 400,
+        ("GET", "/bills/daily?bill_date=2026-03-01"): 200,
+        ("GET", "/bills/daily"): 400,
+        ("POST", "/sandbox/coupons"): 403,
         ("PUT", "/echo"): 405,
         ("POST", "/coupons/use"): 400,
     }

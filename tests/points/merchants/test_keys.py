@@ -5,21 +5,32 @@ import json
 import re
 import secrets
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import pytest
+from typer.testing import CliRunner
 
+from beiyuan.cli import app
 from beiyuan.installation import KEY_FILES
 from chassis.core import clock
 from chassis.core.errors import DomainError
-from chassis.core.keys import KeysMissing, create_key_files
+from chassis.core.keys import KeysMissing, create_key_files, write_key_file
 from services.points.merchants import actions, queries, signing
 from services.points.merchants.errors import KeyNotAcceptable, MerchantNotFound, TooManyKeys
-from services.points.merchants.platform import FILE, KeyStatus, read_platform_keys
+from services.points.merchants.platform import (
+    FILE,
+    KeyStatus,
+    ShownTooBriefly,
+    read_platform_keys,
+    rotate_platform_keys,
+)
 from services.points.merchants.terms import Algorithm
-from tests import openssl
-from tests.points.merchants.conftest import ECHO, Key, Market, Till, refusal
+from tests import independent, openssl
+from tests import signing as tests_signing
+from tests.points.merchants.conftest import ECHO, SCHEME, Key, Market, Till, refusal
 
 DOCS = Path(__file__).parents[3] / "docs" / "merchant.md"
 SIGN_ERROR = (401, "SIGN_ERROR")
@@ -28,6 +39,43 @@ SIGN_ERROR = (401, "SIGN_ERROR")
 @pytest.fixture(scope="session")
 def ed25519_key() -> Key:
     return Key(*openssl.new_ed25519_key(), Algorithm.ED25519)
+
+
+BY_OPENSSL = {Algorithm.RSA: openssl.sign, Algorithm.ED25519: openssl.sign_ed25519}
+
+
+@pytest.mark.parametrize("algorithm", Algorithm, ids=lambda each: each.name)
+async def test_openssl_and_pycryptodome_agree_with_us_on_every_signature(
+    market: Market, rsa_keys: list[Key], ed25519_key: Key, algorithm: Algorithm
+) -> None:
+    """In both directions, of errors and of files too, and neither takes what was changed by a byte."""
+    key = (rsa_keys[0] if algorithm is Algorithm.RSA else ed25519_key).renamed()
+    till = await market.till(key)
+    calls = [
+        ("POST", f"/merchant/v1/echo?till=7&at={quote('北苑')}", '{"券": 1}'.encode(), 200),
+        ("GET", "/merchant/v1/coupons/12345678901234", b"", 404),
+        ("GET", "/merchant/v1/bills/daily?bill_date=2026-03-01", b"", 200),
+    ]
+    for sign in (BY_OPENSSL[algorithm], independent.sign):
+        for method, target, content, status in calls:
+            header = tests_signing.authorization(
+                partial(sign, key.private),
+                method,
+                target,
+                content,
+                mchid=till.mchid,
+                serial_no=key.serial_no,
+                timestamp=int(clock.now().timestamp()),
+                scheme=SCHEME[algorithm],
+            )
+            answer = await market.send(method, target, content, header)
+            assert answer.status_code == status, answer.text
+            headers = answer.headers
+            message = f"{headers['HHBY-Timestamp']}\n{headers['HHBY-Nonce']}\n".encode() + answer.content + b"\n"
+            public = market.platform_keys[headers["HHBY-Serial"]]
+            for verifies in (openssl.verifies, independent.verifies):
+                assert verifies(public, message, headers["HHBY-Signature"])
+                assert not verifies(public, message[:-1], headers["HHBY-Signature"])
 
 
 async def test_a_merchant_with_an_ed25519_key_is_let_in(market: Market, ed25519_key: Key) -> None:
@@ -205,3 +253,60 @@ def test_a_broken_file_of_platform_keys_is_named(tmp_path: Path, content: str) -
     (tmp_path / FILE).write_text(content)
     with pytest.raises(KeysMissing, match=FILE):
         read_platform_keys(tmp_path)
+
+
+async def test_changing_the_platforms_key_needs_no_restart_and_leaves_nobody_behind(own_market: Market) -> None:
+    """Whoever fetched the keys before can check what is signed after, and what was signed before stays provable."""
+    folder = own_market.points.town.keys_dir
+    kept = (folder / FILE).read_text()
+    till = await own_market.till()
+    shown = (await own_market.send("GET", "/merchant/v1/platform-keys")).json()["keys"]
+    first, second = [key["serial_no"] for key in shown]
+    assert (await till.call("POST", "/echo")).headers["HHBY-Serial"] == first
+    try:
+        rotate_platform_keys(folder, at_once=True)
+        answer = await till.call("POST", "/echo")  # checked by the keys that were fetched before
+        assert answer.headers["HHBY-Serial"] == second
+        shown = (await own_market.send("GET", "/merchant/v1/platform-keys")).json()["keys"]
+        assert [key["status"] for key in shown] == ["current", "next"]
+        assert shown[0]["serial_no"] == second
+        assert shown[1]["serial_no"] not in {first, second}
+        content = json.loads((folder / FILE).read_text())
+        [gone] = content["retired"]
+        assert (gone["serial_no"], gone["public_key"]) == (first, own_market.platform_keys[first])
+        (folder / FILE).write_text("{}")  # broken: the keys stay what they were
+        assert (await till.call("POST", "/echo")).headers["HHBY-Serial"] == second
+    finally:
+        write_key_file(folder / FILE, kept)
+
+
+def test_a_key_is_taken_into_use_only_after_merchants_could_learn_it(tmp_path: Path) -> None:
+    at = clock.now()
+    with clock.frozen(at):
+        create_key_files(tmp_path, processes=["points"], data_services=[], further=KEY_FILES)
+    first = read_platform_keys(tmp_path)
+    with clock.frozen(at + timedelta(days=2) - timedelta(seconds=1)), pytest.raises(ShownTooBriefly):
+        rotate_platform_keys(tmp_path)
+    with clock.frozen(at + timedelta(days=2)):
+        assert rotate_platform_keys(tmp_path)[0].serial_no == first[1].serial_no
+        with pytest.raises(ShownTooBriefly):
+            rotate_platform_keys(tmp_path)
+        rotate_platform_keys(tmp_path, at_once=True)
+    retired = [item["serial_no"] for item in json.loads((tmp_path / FILE).read_text())["retired"]]
+    assert retired == [key.serial_no for key in first]
+    assert (tmp_path / FILE).stat().st_mode & 0o777 == 0o600
+    assert "PRIVATE" not in json.dumps(json.loads((tmp_path / FILE).read_text())["retired"])
+
+
+def test_the_operator_sees_and_changes_the_platforms_keys_by_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BEIYUAN_KEYS_DIR", str(tmp_path))
+    create_key_files(tmp_path, processes=["points"], data_services=[], further=KEY_FILES)
+    following = read_platform_keys(tmp_path)[1].serial_no
+    run = CliRunner().invoke
+    assert f"next: {following}" in run(app, ["keys", "platform"]).output
+    refused = run(app, ["keys", "platform", "--rotate"])
+    assert refused.exit_code == 1
+    assert f"next: {following}" in run(app, ["keys", "platform"]).output
+    assert f"current: {following}" in run(app, ["keys", "platform", "--rotate", "--at-once"]).output

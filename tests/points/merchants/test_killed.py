@@ -45,10 +45,12 @@ class Shopper:
         return self.service.request("POST", f"/api/points/rewards/{reward_id}/redeem", headers=headers, dies=dies)
 
 
-def use(service: MortalService, till: Till, body: dict[str, Any], dies: str = "") -> httpx2.Response | None:
-    """Redeem the coupon, with a new nonce as a till repeats a request."""
+def use(
+    service: MortalService, till: Till, body: dict[str, Any], dies: str = "", operation: str = "use"
+) -> httpx2.Response | None:
+    """Redeem the coupon (or whatever the operation is), with a new nonce as a till repeats a request."""
     content = json.dumps(body).encode()
-    target = "/merchant/v1/coupons/use"
+    target = f"/merchant/v1/coupons/{operation}"
     headers = {"Authorization": till.authorization("POST", target, content), "Content-Type": "application/json"}
     return service.request("POST", target, headers=headers, content=content, dies=dies)
 
@@ -105,4 +107,30 @@ async def test_killed_at_each_step_of_a_use_a_coupon_is_spent_once_and_the_till_
         else:
             raise AssertionError(f"a use takes more than {STEPS_MAX} steps")
         assert service.deaths == used - 1 > 10
+    await market.shop.check()
+
+
+@pytest.mark.timeout(1800)
+async def test_killed_while_a_use_is_undone_it_is_undone_once_and_the_till_learns_it(own_market: Market) -> None:
+    """At every fourth step: those at the door are a use's."""
+    market = own_market
+    till = await market.till()
+    reward = await market.shop.reward(merchant_ids=[till.id], stock=1000)
+    with mortal(market.points.town) as service:
+        for dies in [ANSWERING, *map(str, range(3, STEPS_MAX, 4))]:
+            family = await market.shop.household(12)
+            coupon = await market.shop.coupon(family, reward)
+            used = use(service, till, till.body(coupon["code"]))
+            assert used is not None
+            body = till.body(coupon_id=coupon["id"], use_no=used.json()["use_no"], use_time=None)
+            survived = use(service, till, body, dies, "return")
+            answer = survived or use(service, till, body, operation="return")
+            assert answer is not None
+            assert (answer.status_code, answer.json()["state"]) == (200, "EFFECTIVE"), answer.text
+            assert await market.shop.payable(Merchant(till.id)) == 0
+            if survived is not None:
+                break
+        else:
+            raise AssertionError(f"a return takes more than {STEPS_MAX} steps")
+        assert service.deaths > 3
     await market.shop.check()

@@ -37,7 +37,7 @@ def test_every_refusal_is_said_to_be_in_the_merchants_shape(market: Market) -> N
 
 def test_signing_is_said_to_be_needed_everywhere_but_for_the_platforms_keys(market: Market) -> None:
     found = operations(market)
-    assert len(found) == 6
+    assert len(found) == 12
     for path, operation in found.items():
         assert ({} in operation["security"]) == (path == OPEN)
         assert {"merchant_signature": []} in operation["security"]

@@ -13,12 +13,11 @@ from chassis.core import clock
 from chassis.core.errors import Unavailable
 from services.points.ledger.queries import lock_ledgers
 from services.points.ledger.writer import Writer
-from services.points.merchants import actions, numbers, queries
+from services.points.merchants import numbers, operations, queries
 from services.points.merchants.errors import OutRequestNoConflict
 from services.points.merchants.schemas import UseIn
 from services.points.merchants.tables import MerchantRequest
 from services.points.merchants.terms import Answer, Caller, NumberKey, Operation
-from services.points.merchants.use import NumberedUses
 from services.points.terms import LedgerName
 from tests.points.conftest import Points
 from tests.points.merchants.conftest import Key, Market, Till, market_of, refusal
@@ -39,7 +38,7 @@ async def until_somebody_waits(observer: AsyncSession) -> None:
         "SELECT EXISTS (SELECT FROM pg_stat_activity"
         " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%')"
     )
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not await observer.scalar(waits):
             await asyncio.sleep(0.01)
             await observer.execute(text("SELECT pg_stat_clear_snapshot()"))
@@ -76,6 +75,59 @@ async def test_the_same_number_ten_times_at_once_has_one_effect_and_ten_equal_an
     assert len({answer.content for answer in answers}) == 1
     assert len({answer.headers["HHBY-Nonce"] for answer in answers}) == 10
     assert await market.shop.payable(till) == 12
+    await market.shop.check()
+
+
+async def test_ten_tills_that_want_one_coupon_kept_one_has_it(market: Market) -> None:
+    tills = [await market.till() for _ in range(10)]
+    _, coupon = await market.coupon(*tills)
+    answers = await asyncio.gather(*(till.lock(coupon["code"]) for till in tills))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 9
+    assert {refusal(answer) for answer in answers if answer.status_code != 200} == {(409, "COUPON_LOCKED")}
+    uses = await asyncio.gather(*(till.use(coupon["code"]) for till in tills))
+    assert [use.status_code for use in uses] == [answer.status_code for answer in answers]
+    assert sum([await market.shop.payable(till) for till in tills]) == 12
+
+
+@pytest.mark.parametrize("where", ["live", "sandbox"])
+async def test_each_operations_number_ten_times_at_once_has_one_effect_and_ten_equal_answers(
+    market: Market, till: Till, where: str
+) -> None:
+    if where == "live":
+        by, (_, coupon) = till, await market.coupon(till)
+        code, coupon_id = coupon["code"], coupon["id"]
+    else:
+        by = Till(market, till.id, till.mchid, till.key.renamed())
+        await market.record(by, by.key, sandbox=True)
+        issued = (await by.call("POST", "/sandbox/coupons", {})).json()
+        code, coupon_id = issued["coupon_code"], issued["coupon_id"]
+
+    async def ten(operation: str, body: dict[str, Any]) -> dict[str, Any]:
+        answers = await asyncio.gather(*(by.call("POST", f"/coupons/{operation}", body) for _ in range(10)))
+        assert {answer.status_code for answer in answers} == {200}, answers[0].text
+        assert len({answer.content for answer in answers}) == 1
+        return dict(answers[0].json())
+
+    shown, named = by.body(code, use_time=None), by.body(coupon_id=coupon_id, use_time=None)
+    locked = await ten("lock", shown)
+    assert locked["state"] == "LOCKED"
+    assert (await ten("unlock", named))["state"] == "EFFECTIVE"
+    used = await ten("use", by.body(prepare_token=locked["prepare_token"]))
+    owed = 12 if where == "live" else 0
+    assert await market.shop.payable(till) == owed
+    assert (await ten("return", named | {"use_no": used["use_no"]}))["state"] == "EFFECTIVE"
+    assert await market.shop.payable(till) == 0
+    await market.shop.check()
+
+
+async def test_a_use_and_its_return_race_and_the_coupon_is_whole(market: Market, till: Till) -> None:
+    """Two tills undo the same use at once, under numbers of their own: one does."""
+    _, coupon = await market.coupon(till)
+    used = await till.use(coupon["code"])
+    answers = await asyncio.gather(*(till.give_back(used) for _ in range(6)))
+    assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5
+    assert {refusal(each) for each in answers if each.status_code == 409} == {(409, "COUPON_NOT_USED")}
+    assert await market.shop.payable(till) == 0
     await market.shop.check()
 
 
@@ -167,8 +219,9 @@ async def test_tills_of_several_processes_that_repeat_one_number_have_one_effect
         _, coupon = await market.coupon(till)
         caller = Caller(till.id, till.mchid, till.key.serial_no, till.key.algorithm, sandbox=False, suspended=False)
         wanted = UseIn.model_validate(till.body(coupon["code"]))
-        asked = [actions.use_asked(runtime.vault, caller, wanted) for _ in range(10)]
-        answers = await asyncio.gather(*(writers[n % 5].submit(NumberedUses, each) for n, each in enumerate(asked)))
+        deed = operations.deed_for(number_of(till, "R00000001"))
+        asked = [operations.use_asked(runtime.vault, caller, wanted) for _ in range(10)]
+        answers = await asyncio.gather(*(writers[n % 5].submit(deed, each) for n, each in enumerate(asked)))
         assert {answer.status for answer in answers} == {200}
         assert len({answer.body for answer in answers}) == 1
         assert await market.shop.payable(till) == 12
@@ -192,8 +245,9 @@ async def test_many_uses_of_one_batch_are_each_judged_by_themselves(market: Mark
             till.body(wrong),
             till.body(coupons[0]["code"], store_id="nowhere"),
         ]
-        asked = [actions.use_asked(runtime.vault, caller, UseIn.model_validate(body)) for body in bodies]
-        answers = await asyncio.gather(*(writer.submit(NumberedUses, each) for each in asked), return_exceptions=True)
+        deed = operations.deed_for(number_of(till, "R00000001"))
+        asked = [operations.use_asked(runtime.vault, caller, UseIn.model_validate(body)) for body in bodies]
+        answers = await asyncio.gather(*(writer.submit(deed, each) for each in asked), return_exceptions=True)
         conflict = answers.pop(4)
         assert isinstance(conflict, OutRequestNoConflict)
         said = [answer for answer in answers if isinstance(answer, Answer)]

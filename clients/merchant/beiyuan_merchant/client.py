@@ -1,0 +1,230 @@
+"""The operations of the merchant API, one method each."""
+
+import gzip
+import hashlib
+import json
+import time
+from collections.abc import Mapping
+from datetime import UTC, date, datetime
+from types import TracebackType
+from typing import Any, Self, TypeVar
+
+import httpx2
+from pydantic import ValidationError
+
+from beiyuan_merchant.errors import BadBill, NotUsable, OutcomeUnknown, Refused
+from beiyuan_merchant.models import Bill, Coupon, Locked, Prepared, Request, Returned, Unlocked, Used
+from beiyuan_merchant.platform import PlatformKeys
+from beiyuan_merchant.retries import Patience, is_worth_repeating
+from beiyuan_merchant.signing import Key, authorization, new_nonce
+
+_PATH = "/merchant/v1"
+_MOST_BYTES = 64 << 20
+
+Answer = TypeVar("Answer", Coupon, Locked, Prepared, Request, Returned, Unlocked, Used)
+
+
+class Client:
+    """A merchant's way to the platform. May be shared by threads; close it, or use it in a `with` block.
+
+    `platform_keys` (PEM by serial number) are trusted from the start; others are fetched. `transport` is for whoever
+    goes out by a way of their own. Every method raises Refused
+    (a certain, signed no), OutcomeUnknown (repeat with the same number, or ask `request`) and NotUsable.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        *,
+        mchid: str,
+        key: Key,
+        platform_keys: Mapping[str, str] | None = None,
+        patience: Patience | None = None,
+        transport: httpx2.BaseTransport | None = None,
+    ) -> None:
+        self._mchid = mchid
+        self._key = key
+        self._patience = patience or Patience()
+        # No redirect is followed: a signature is for one address. What the environment says of proxies holds.
+        self._http = httpx2.Client(
+            base_url=base_url,
+            timeout=self._patience.attempt_seconds,
+            follow_redirects=False,
+            transport=transport,
+        )
+        self._platform = PlatformKeys(self._fetch_platform_keys, platform_keys)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._http.close()
+
+    def echo(self, words: str = "") -> dict[str, Any]:
+        """验签自检: whether signatures are right both ways. Does nothing."""
+        return self._ask("POST", "/echo", {"words": words})
+
+    def prepare(self, coupon_code: str, *, store_id: str) -> Prepared:
+        """核销准备: what a code is, and whether it can be used."""
+        body = {"coupon_code": coupon_code, "store_id": store_id}
+        return self._read(Prepared, self._ask("POST", "/coupons/prepare", body))
+
+    def lock(
+        self, coupon_code: str | None = None, *, prepare_token: str | None = None, store_id: str, out_request_no: str
+    ) -> Locked:
+        """锁定: keep a coupon for this till, for at most 15 minutes."""
+        body = _which(coupon_code, prepare_token) | {"store_id": store_id, "out_request_no": out_request_no}
+        return self._read(Locked, self._ask("POST", "/coupons/lock", body))
+
+    def unlock(self, coupon_id: str, *, store_id: str, out_request_no: str) -> Unlocked:
+        """解锁: give it back before its lock lapses by itself."""
+        body = {"coupon_id": coupon_id, "store_id": store_id, "out_request_no": out_request_no}
+        return self._read(Unlocked, self._ask("POST", "/coupons/unlock", body))
+
+    def use(
+        self,
+        coupon_code: str | None = None,
+        *,
+        prepare_token: str | None = None,
+        store_id: str,
+        out_request_no: str,
+        out_trade_no: str | None = None,
+        use_time: datetime | None = None,
+    ) -> Used:
+        """核销: redeem a coupon, by its code or a token in its place.
+
+        Write `out_request_no` and `use_time` down before: with them the same call can be made again after a power cut,
+        and is answered as the first time. `use_time` is now, unless it is said; it needs an offset.
+        """
+        at = use_time or datetime.now(UTC)
+        if at.tzinfo is None:
+            raise NotUsable("use_time has no offset")
+        body = _which(coupon_code, prepare_token) | {
+            "store_id": store_id,
+            "use_time": at.isoformat(timespec="seconds"),
+            "out_request_no": out_request_no,
+        }
+        if out_trade_no is not None:
+            body["out_trade_no"] = out_trade_no
+        return self._read(Used, self._ask("POST", "/coupons/use", body))
+
+    def return_use(self, coupon_id: str, use_no: str, *, store_id: str, out_request_no: str) -> Returned:
+        """退回: undo a use, within 60 minutes."""
+        body = {"coupon_id": coupon_id, "use_no": use_no, "store_id": store_id, "out_request_no": out_request_no}
+        return self._read(Returned, self._ask("POST", "/coupons/return", body))
+
+    def coupon(self, coupon_id: str) -> Coupon:
+        """查询券, by its id of 14 digits."""
+        return self._read(Coupon, self._ask("GET", f"/coupons/{_part(coupon_id)}"))
+
+    def request(self, operation: str, out_request_no: str) -> Request:
+        """查询请求结果: what became of a call of `use`, `lock`, `unlock` or `return`. Refused (REQUEST_NOT_FOUND) says
+        that nothing was done under the number so far.
+        """
+        return self._read(Request, self._ask("GET", f"/requests/{_part(operation)}/{_part(out_request_no)}"))
+
+    def daily_bill(self, bill_date: date) -> Bill:
+        """日账单, from ten o'clock of the next day on. Raises BadBill where it is not what the platform signed for."""
+        response = self._send("GET", f"/bills/daily?bill_date={bill_date.isoformat()}", b"")
+        raw = response.content
+        csv = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        said, found = response.headers.get("HHBY-Bill-SHA256", ""), hashlib.sha256(csv).hexdigest()
+        if said.lower() != found:
+            raise BadBill(f"its SHA-256 is {found}, and should be {said or 'said'}")
+        return Bill(bill_date.isoformat(), csv, found)
+
+    def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
+        answer: dict[str, Any] = self._send(method, path, content).json()
+        return answer
+
+    def _read(self, kind: type[Answer], body: dict[str, Any]) -> Answer:
+        try:
+            return kind.model_validate(body)
+        except ValidationError as error:
+            raise OutcomeUnknown(f"a signed answer that this version cannot read: {error}") from error
+
+    def _send(self, method: str, path: str, content: bytes) -> httpx2.Response:
+        """The platform's signed yes. Each attempt is signed anew; the number within the body stays the same."""
+        end = time.monotonic() + self._patience.seconds
+        pauses = self._patience.pauses()
+        while True:
+            pause = next(pauses)
+            try:
+                return self._attempt(method, _PATH + path, content)
+            except _Again as again:
+                pause = max(pause, again.after_seconds)
+                if time.monotonic() + pause > end:
+                    raise again.final from again
+            time.sleep(pause)
+
+    def _attempt(self, method: str, target: str, content: bytes) -> httpx2.Response:
+        nonce = new_nonce()
+        signed = authorization(self._key, self._mchid, method, target, content, timestamp=int(time.time()), nonce=nonce)
+        headers = {"Authorization": signed, "Content-Type": "application/json", "Accept-Encoding": "identity"}
+        try:
+            response = self._http.request(method, target, content=content, headers=headers)
+            genuine = self._platform.signed(response, nonce)
+        except httpx2.HTTPError as error:
+            raise _Again(OutcomeUnknown(f"no answer: {type(error).__name__}")) from error
+        if not genuine:
+            unknown = OutcomeUnknown(_unsigned(response), status=response.status_code)
+            if 400 <= response.status_code < 500 and response.status_code not in {408, 429}:
+                raise unknown  # whoever it was will say the same again
+            raise _Again(unknown)
+        if response.status_code == 200:
+            return response
+        refused = _refusal(response)
+        if is_worth_repeating(refused.status, refused.code):
+            undecided = OutcomeUnknown(str(refused), status=refused.status)
+            raise _Again(undecided, _retry_after(response))
+        raise refused
+
+    def _fetch_platform_keys(self) -> dict[str, str]:
+        response = self._http.get(_PATH + "/platform-keys").raise_for_status()
+        return {item["serial_no"]: item["public_key"] for item in response.json()["keys"]}
+
+
+class _Again(Exception):  # it is no failure yet
+    """An attempt that is worth repeating; `final` is what is raised where no time is left."""
+
+    def __init__(self, final: OutcomeUnknown, after_seconds: float = 0.0) -> None:
+        super().__init__(str(final))
+        self.final = final
+        self.after_seconds = after_seconds
+
+
+def _which(coupon_code: str | None, prepare_token: str | None) -> dict[str, str]:
+    if (coupon_code is None) == (prepare_token is None):
+        raise NotUsable("exactly one of coupon_code and prepare_token says which coupon it is")
+    return {"coupon_code": coupon_code} if coupon_code is not None else {"prepare_token": prepare_token or ""}
+
+
+def _part(word: str) -> str:
+    """A word as part of a path: numbers and ids need no escaping, and what would is none."""
+    if not word or not all(character.isascii() and (character.isalnum() or character in "_-") for character in word):
+        raise NotUsable(f"{word!r} is no number or id")
+    return word
+
+
+def _refusal(response: httpx2.Response) -> Refused:
+    body = response.json()
+    return Refused(
+        response.status_code, body["code"], body["message"], body["detail"], response.headers.get("Request-ID")
+    )
+
+
+def _unsigned(response: httpx2.Response) -> str:
+    hint = ""
+    if response.status_code == 401:
+        hint = "; if mchid and serial_no are right, the key is not on record"
+    return f"an answer without a good signature (status {response.status_code}{hint})"
+
+
+def _retry_after(response: httpx2.Response) -> float:
+    word = response.headers.get("Retry-After", "")
+    return float(word) if word.isdecimal() else 0.0

@@ -1,0 +1,50 @@
+"""What can come out of a call but its answer."""
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class Error(Exception):
+    """Anything that this package raises."""
+
+
+class NotUsable(Error):
+    """A key, an address or a parameter that cannot be worked with. Nothing was sent."""
+
+
+class Refused(Error):
+    """The platform says no, and signed it. Nothing was done, and under the same number the answer stays the same.
+
+    `code` is what programs look at: COUPON_USED, COUPON_NOT_FOUND, PARAM_ERROR … `request_id` is for asking us.
+    """
+
+    def __init__(
+        self, status: int, code: str, message: str, detail: Mapping[str, Any], request_id: str | None = None
+    ) -> None:
+        super().__init__(f"{code}: {message}")
+        self.status = status
+        self.code = code
+        self.message = message
+        self.detail = detail
+        self.request_id = request_id
+
+
+class OutcomeUnknown(Error):
+    """No answer, or none that is signed: it may have been done or not.
+
+    Ask `Client.request` what became of the number, or repeat the call with the same number and parameters: it is never
+    done twice. `reason` says what was seen last.
+    """
+
+    def __init__(self, reason: str, *, status: int | None = None) -> None:
+        super().__init__(reason)
+        self.reason = reason
+        self.status = status
+
+
+class BadWebhook(Error):
+    """A notice that is not from the platform, or too old. Answer it with 400."""
+
+
+class BadBill(Error):
+    """A bill whose SHA-256 is not the one that the platform signed for."""

@@ -1,0 +1,41 @@
+"""The platform's public keys: fetched when they are first needed, and when a reply names one that is not known."""
+
+import time
+from collections.abc import Callable, Mapping
+
+import httpx2
+
+from beiyuan_merchant.signing import reply_message, verifies
+
+_AGAIN_AFTER_SECONDS = 60.0
+
+
+class PlatformKeys:
+    """平台公钥 by serial number. `fetch` gets them; a merchant that was handed them passes them as `known`.
+
+    They are trusted because they came over TLS, or from a contract: keep the address https but in tests.
+    """
+
+    def __init__(self, fetch: Callable[[], Mapping[str, str]], known: Mapping[str, str] | None = None) -> None:
+        self._fetch = fetch
+        self._known = dict(known or {})
+        self._fetched_at: float | None = None
+
+    def signed(self, response: httpx2.Response, nonce: str) -> bool:
+        """Whether this reply, to the request of this nonce, is the platform's. Raises httpx2.HTTPError."""
+        headers = response.headers
+        timestamp, signature = headers.get("HHBY-Timestamp", ""), headers.get("HHBY-Signature", "")
+        if not timestamp or not signature or headers.get("HHBY-Nonce") != nonce:
+            return False
+        key = self._key(headers.get("HHBY-Serial", ""))
+        return key is not None and verifies(key, reply_message(timestamp, nonce, response.content), signature)
+
+    def _key(self, serial_no: str) -> str | None:
+        if serial_no not in self._known and self._may_fetch():
+            self._fetched_at = time.monotonic()
+            self._known |= self._fetch()
+        return self._known.get(serial_no)
+
+    def _may_fetch(self) -> bool:
+        """Not for every reply with a strange serial number, which anybody could send."""
+        return self._fetched_at is None or time.monotonic() - self._fetched_at > _AGAIN_AFTER_SECONDS
