@@ -97,7 +97,7 @@ class Api:
     ) -> httpx2.Response:
         response = await self._calls.call(request, method, path, key=key, **content)
         if response.status_code >= 400:
-            raise _refusal(response)
+            raise refusal_of(response)
         return response
 
 
@@ -109,7 +109,8 @@ def _link(token: str) -> str:
     return f"/api/orders/track/{_segment(token)}"
 
 
-def _refusal(response: httpx2.Response) -> Exception:
+def refusal_of(response: httpx2.Response) -> Exception:
+    """What to raise for an answer that is a refusal: Refused, or Unavailable where it is not the API that speaks."""
     try:
         problem = response.json()
         fields = [FieldError(item["name"], item["reason"]) for item in problem["errors"]]

@@ -1,7 +1,7 @@
 """Turns a template into a page."""
 
 import re
-from datetime import datetime
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
 from chassis.core import clock
+from chassis.core.beijing import day_of
 from gateway.pages import times, wording
 from gateway.pages.answers import Visit
 from gateway.pages.assets import assets
@@ -34,12 +35,24 @@ def _environment() -> Environment:
         lstrip_blocks=True,
     )
     environment.globals.update(wording=wording, asset=lambda name: assets()[name].path)
-    environment.filters.update(moment=_moment, deadline=_deadline, span=_span, breakable=_breakable)
+    environment.filters.update(
+        moment=_moment,
+        deadline=_deadline,
+        span=_span,
+        breakable=_breakable,
+        clock_time=times.clock_text,
+        near=_near,
+        day=_day,
+    )
     return environment
 
 
 def _moment(at: datetime) -> str:
     return times.moment_text(at, now=clock.now())
+
+
+def _near(at: datetime) -> str:
+    return times.near_text(at, now=clock.now())
 
 
 def _deadline(at: datetime) -> str:
@@ -48,6 +61,10 @@ def _deadline(at: datetime) -> str:
 
 def _span(visit: Visit) -> str:
     return times.span_text(visit.from_, visit.to, now=clock.now())
+
+
+def _day(day: date) -> str:
+    return times.day_text(day, today=day_of(clock.now()))
 
 
 def _breakable(name: str) -> Markup:

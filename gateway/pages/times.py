@@ -24,6 +24,17 @@ def moment_text(at: datetime, *, now: datetime) -> str:
     return f"{day_text(local.date(), today=now.astimezone(BEIJING).date())}{local:%H:%M}"
 
 
+def clock_text(at: datetime) -> str:
+    """16:30, in Beijing."""
+    return f"{at.astimezone(BEIJING):%H:%M}"
+
+
+def near_text(at: datetime, *, now: datetime) -> str:
+    """16:30 today, and on another day as moment_text."""
+    same_day = at.astimezone(BEIJING).date() == now.astimezone(BEIJING).date()
+    return clock_text(at) if same_day else moment_text(at, now=now)
+
+
 def deadline_text(at: datetime, *, now: datetime) -> str:
     """As moment_text; midnight belongs to the day that it ends, as people count."""
     local = at.astimezone(BEIJING)

@@ -29,7 +29,7 @@ async def test_a_body_that_turns_out_too_large_is_refused(open_gate: OpenGate, p
     async with open_gate(body_bytes=10_000) as gate:
         answer = await gate.client.post(f"/api/orders/{page}", content=pieces(50_000))
         assert (answer.status_code, answer.json()["code"]) == (413, "body_too_large")
-        await asyncio.wait_for(gate.orders.ended.wait(), 10)
+        await asyncio.wait_for(gate.orders.ended.wait(), 60)
         assert gate.orders.got_bytes <= 10_000
 
 
@@ -53,7 +53,7 @@ async def test_a_body_that_trickles_in_is_given_up(open_gate: OpenGate) -> None:
             await asyncio.sleep(0.05)
         assert (await answered).startswith(b"HTTP/1.1 408 ")
         writer.close()
-        await asyncio.wait_for(gate.orders.ended.wait(), 10)
+        await asyncio.wait_for(gate.orders.ended.wait(), 60)
 
 
 async def test_a_service_that_does_not_answer_in_time_is_given_up(open_gate: OpenGate) -> None:
@@ -62,7 +62,7 @@ async def test_a_service_that_does_not_answer_in_time_is_given_up(open_gate: Ope
             gate.orders.forget()
             answer = await gate.client.request(method, "/api/orders/wait", content=content)
             assert (answer.status_code, answer.json()["code"]) == (504, "answer_too_slow")
-            await asyncio.wait_for(gate.orders.ended.wait(), 10)
+            await asyncio.wait_for(gate.orders.ended.wait(), 60)
         assert (await gate.client.get("/api/points/echo")).status_code == 200
 
 
@@ -80,25 +80,25 @@ async def test_an_answer_that_never_ends_is_cut_off(open_gate: OpenGate) -> None
     async with open_gate(transfer_seconds=0.3) as gate:
         with pytest.raises(httpx2.RemoteProtocolError):
             await gate.client.get("/api/orders/stream")
-        await asyncio.wait_for(gate.orders.ended.wait(), 10)
+        await asyncio.wait_for(gate.orders.ended.wait(), 60)
 
 
 @pytest.mark.parametrize("page", ["wait", "stream"])
 async def test_when_the_client_hangs_up_the_service_stops_working_for_it(gate: Gate, page: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", gate.port)
     writer.write(f"GET /api/orders/{page} HTTP/1.1\r\nHost: x\r\n\r\n".encode())
-    await asyncio.wait_for(gate.orders.entered.wait(), 10)
+    await asyncio.wait_for(gate.orders.entered.wait(), 60)
     if page == "stream":
         await reader.readuntil(b"first,")
     assert not gate.orders.ended.is_set()
     writer.close()
-    await asyncio.wait_for(gate.orders.ended.wait(), 10)
+    await asyncio.wait_for(gate.orders.ended.wait(), 60)
 
 
 async def test_when_the_client_hangs_up_amid_its_body_the_service_is_told(gate: Gate) -> None:
     _, writer = await asyncio.open_connection("127.0.0.1", gate.port)
     writer.write(b"POST /api/orders/wait HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nhalf")
-    await asyncio.wait_for(gate.orders.got_some.wait(), 10)
+    await asyncio.wait_for(gate.orders.got_some.wait(), 60)
     assert not gate.orders.ended.is_set()
     writer.close()
-    await asyncio.wait_for(gate.orders.ended.wait(), 10)
+    await asyncio.wait_for(gate.orders.ended.wait(), 60)

@@ -50,7 +50,12 @@ async def test_a_service_that_breaks_off_may_have_done_the_work_and_that_is_said
     async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as service:
         url = f"http://127.0.0.1:{service.sockets[0].getsockname()[1]}"
         app = create_app(GatewaySettings(keys_dir=keys_dir), Directory({"orders": url}))
-        async with serving(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+        async with (
+            serving(app) as port,
+            httpx2.AsyncClient(
+                base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, verify=False
+            ) as client,
+        ):
             answer = await client.post("/api/orders/reports", json={})
     assert (answer.status_code, answer.json()["code"]) == (502, "bad_answer")
     assert "retry-after" not in answer.headers

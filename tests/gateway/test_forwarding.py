@@ -67,7 +67,7 @@ async def test_an_answer_is_passed_on_piece_by_piece(gate: Gate) -> None:
 async def test_a_request_is_passed_on_piece_by_piece(gate: Gate) -> None:
     async def pieces() -> AsyncIterator[bytes]:
         yield b"first"
-        await asyncio.wait_for(gate.orders.got_some.wait(), 10)
+        await asyncio.wait_for(gate.orders.got_some.wait(), 60)
         yield b"second"
 
     answer = await gate.client.post("/api/orders/echo", content=pieces())

@@ -230,12 +230,18 @@ async def test_a_service_that_breaks_off_or_fails_is_told_in_their_words(keys_di
         failing.host("points", fail)
         for directory, status in ((broken_off, 502), (failing, 500)):
             app = create_app(GatewaySettings(keys_dir=keys_dir), directory)
-            async with serving(app) as port, httpx2.AsyncClient(base_url=f"http://127.0.0.1:{port}") as client:
+            async with (
+                serving(app) as port,
+                httpx2.AsyncClient(
+                    base_url=f"http://127.0.0.1:{port}", timeout=60, trust_env=False, verify=False
+                ) as client,
+            ):
                 answer = await client.post("/merchant/v1/coupons/use", json={})
             refused(answer, status, "SYSTEM_ERROR")
             assert "secret" not in answer.text
 
 
+@pytest.mark.usefixtures("mid_window")
 async def test_no_web_page_may_call_where_merchants_do(open_gate: OpenGate) -> None:
     async with open_gate(cors_origins="https://app.example.org", limit_on_loopback=2) as gate:
         origin = {"Origin": "https://app.example.org"}

@@ -27,6 +27,7 @@ pytestmark = [
 ]
 FLAGS = "no-sandbox disable-gpu disable-quic no-first-run disable-background-networking disable-component-update"
 PHONE: ViewportSize = {"width": 390, "height": 844}
+PATIENCE_MILLISECONDS = 120_000
 AXE = (Path(axe_playwright_python.__file__).parent / "axe.min.js").read_text()
 
 
@@ -35,7 +36,9 @@ async def chromium() -> AsyncIterator[Browser]:
     """Chromium."""
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(
-            executable_path=CHROMIUM, args=[f"--{flag}" for flag in (*FLAGS.split(), "disable-sync")]
+            executable_path=CHROMIUM,
+            args=[f"--{flag}" for flag in (*FLAGS.split(), "disable-sync")],
+            timeout=PATIENCE_MILLISECONDS,
         )
         try:
             yield browser
@@ -49,6 +52,7 @@ async def phone(chromium: Browser, app: ASGIApp, **options: Any) -> AsyncIterato
     async with serving(app, proxy_headers=False, server_header=False) as port:
         home = f"http://127.0.0.1:{port}"
         context = await chromium.new_context(base_url=home, viewport=PHONE, locale="zh-CN", bypass_csp=False, **options)
+        context.set_default_timeout(PATIENCE_MILLISECONDS)
         page = await context.new_page()
         complaints: list[str] = []
         page.on("request", lambda asked: complaints.extend([asked.url][asked.url.startswith((home, "blob:")) :]))
