@@ -73,15 +73,20 @@ _COUPONS = f"""
 SELECT 'account ' || id, format('balance %%s, but open coupons of %%s', balance, owed) FROM (
   SELECT CAST('{coupon_liability().id}' AS uuid) AS id,
    coalesce((SELECT balance FROM account WHERE id = '{coupon_liability().id}'), 0) AS balance,
-   coalesce((SELECT sum(cost) FROM coupon WHERE state NOT IN ('used', 'refunded')), 0) AS owed
+   coalesce((SELECT sum(cost) FROM coupon WHERE state = 'effective'), 0) AS owed
  ) AS liability WHERE balance <> owed
 """  # noqa: S608  # constants
 
 _PAYABLES = """
-WITH used AS (SELECT used_by, sum(cost) AS cost FROM coupon WHERE state = 'used' GROUP BY used_by),
+WITH used AS (
+ SELECT merchant_id AS used_by, sum(CASE kind WHEN 'used' THEN cost ELSE -cost END) AS cost
+  FROM coupon_event JOIN coupon ON coupon.id = coupon_id WHERE merchant_id IS NOT NULL GROUP BY merchant_id
+),
 payable AS (
- SELECT account.id, owner_id, balance, coalesce(
-   (SELECT sum(amount) FROM transfer WHERE debit_account_id = account.id AND code = 'settlement'), 0) AS settled
+ SELECT account.id, owner_id, balance,
+   coalesce((SELECT sum(amount) FROM transfer WHERE debit_account_id = account.id AND code = 'settlement'), 0)
+   - coalesce((SELECT sum(amount) FROM transfer WHERE credit_account_id = account.id AND code = 'settlement'), 0)
+   AS settled
   FROM account WHERE purpose = 'merchant_payable'
 )
 SELECT CASE WHEN payable.id IS NULL THEN 'merchant ' || used_by ELSE 'account ' || payable.id END,
@@ -90,6 +95,39 @@ SELECT CASE WHEN payable.id IS NULL THEN 'merchant ' || used_by ELSE 'account ' 
  FROM payable FULL JOIN used ON used_by = owner_id
  WHERE coalesce(balance, 0) + coalesce(settled, 0) <> coalesce(cost, 0)
 """
+
+# What was told last is what a coupon is, and each telling moved the coupon's points the way that it says.
+_HAPPENED = f"""
+WITH counted AS (SELECT coupon_id, count(*) AS events, max(number) AS last FROM coupon_event GROUP BY coupon_id),
+told AS (
+ SELECT coupon.id, concat_ws('; ',
+   CASE WHEN happened <> coalesce(counted.events, 0) OR happened <> coalesce(counted.last, 0)
+    THEN format('%%s things happened to it, but %%s are told', happened, coalesce(counted.events, 0)) END,
+   CASE WHEN coupon.state <> CASE WHEN last.kind IN ('issued', 'returned') THEN 'effective' ELSE last.kind END
+    THEN format('it is %%s, but last it was %%s', coupon.state, last.kind) END,
+   CASE WHEN use_transfer_id IS DISTINCT FROM CASE last.kind WHEN 'used' THEN last.transfer_id END
+     OR issue_transfer_id IS DISTINCT FROM first.transfer_id
+    THEN 'it names other transfers than what happened to it' END) AS detail
+  FROM coupon LEFT JOIN counted ON counted.coupon_id = coupon.id
+  LEFT JOIN coupon_event first ON first.coupon_id = coupon.id AND first.number = 1
+  LEFT JOIN coupon_event last ON last.coupon_id = coupon.id AND last.number = counted.last
+),
+posted AS (
+ SELECT coupon.id, event.number, concat_ws('; ',
+   CASE WHEN transfer.amount <> cost THEN format('%%s moved %%s points of %%s', kind, transfer.amount, cost) END,
+   CASE WHEN CASE kind
+     WHEN 'issued' THEN transfer.code <> 'redemption' OR credit_account_id <> '{coupon_liability().id}'
+     WHEN 'used' THEN transfer.code <> 'use' OR debit_account_id <> '{coupon_liability().id}'
+     WHEN 'returned' THEN reverses_id IS DISTINCT FROM (SELECT used.transfer_id FROM coupon_event used
+      WHERE used.use_no = event.use_no AND used.kind = 'used')
+     WHEN 'refunded' THEN reverses_id IS DISTINCT FROM issue_transfer_id
+     ELSE debit_account_id <> '{coupon_liability().id}' OR coalesce(reverses_id <> issue_transfer_id, false) END
+    THEN format('its transfer is not that of a coupon that was %%s', kind) END) AS detail
+  FROM coupon_event event JOIN coupon ON coupon.id = coupon_id JOIN transfer ON transfer.id = transfer_id
+)
+SELECT 'coupon ' || id, detail FROM told WHERE detail <> ''
+UNION ALL SELECT format('coupon %%s, event %%s', id, number), detail FROM posted WHERE detail <> ''
+"""  # noqa: S608  # constants
 
 # Whom a household's awards are credited to, by the mergers that the boards have followed.
 _BOARDS = f"""
@@ -164,6 +202,7 @@ HOLDING_CHECKS = (
     Check("caps are the awards that stand", _CAPS, Slices.WHOLE),
     Check("the coupon liability is that of open coupons", _COUPONS, Slices.WHOLE),
     Check("merchants are owed for the coupons used", _PAYABLES, Slices.WHOLE),
+    Check("coupons are what happened to them", _HAPPENED, Slices.WHOLE),
     Check("boards are what the ledger says", _BOARDS, Slices.PERIODS),
     Check("families that joined others are one on the boards", _HEIRS, Slices.WHOLE),
     Check("ranks are counted right", _BUCKETS, Slices.WHOLE),

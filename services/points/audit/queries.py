@@ -16,11 +16,12 @@ from psycopg import IsolationLevel
 
 from services.points.audit.holdings import HOLDING_CHECKS
 from services.points.audit.ledger import LEDGER_CHECKS
+from services.points.audit.settlement import SETTLEMENT_CHECKS
 from services.points.audit.terms import Check, Finding, Slices
 from services.points.boards.terms import BoardPeriod
 from services.points.terms import LedgerName
 
-CHECKS: tuple[Check, ...] = (*LEDGER_CHECKS, *HOLDING_CHECKS)
+CHECKS: tuple[Check, ...] = (*LEDGER_CHECKS, *HOLDING_CHECKS, *SETTLEMENT_CHECKS)
 SLICE_ROWS = 100_000
 MOST_FINDINGS = 20
 """How many findings of a check are told; then it is not looked at any further."""
