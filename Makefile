@@ -6,7 +6,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip
 READY := $(VENV)/.ready
-SOURCES := beiyuan chassis gateway services migrations tests bench
+SOURCES := beiyuan chassis gateway services clients migrations tests bench
 
 .DEFAULT_GOAL := help
 .PHONY: help setup run test check format lint types imports contracts lock bench simulate chaos clean
@@ -16,7 +16,7 @@ help: ## List the targets
 
 setup: $(READY) ## Make the virtual environment with the locked dependencies
 
-$(READY): requirements.lock pyproject.toml
+$(READY): requirements.lock pyproject.toml clients/merchant/pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or later is needed: make PYTHON=/path/to/python3.11" >&2; exit 1; }
 	@echo "Setting up $(VENV) (once; a minute or so) …"
 	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing; on Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
@@ -24,7 +24,7 @@ $(READY): requirements.lock pyproject.toml
 	@$(PIP) install --quiet --disable-pip-version-check --require-hashes -r $(VENV)/uv.txt
 	@export UV_SYSTEM_CERTS=1; index=$$($(PIP) config get global.index-url 2>/dev/null); [ -z "$$index" ] || export UV_DEFAULT_INDEX="$${UV_DEFAULT_INDEX:-$$index}"; \
 	$(BIN)/uv pip sync --quiet --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock || { echo "uv cannot reach the package index; pip goes on, slower." >&2; $(PIP) install --quiet --require-hashes -r requirements.lock; }
-	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable .
+	@$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --offline --editable . --editable clients/merchant
 	@touch $(READY)
 
 run: $(READY) ## Start everything on http://127.0.0.1:8000, with its own PostgreSQL and the demo town

@@ -31,10 +31,13 @@ class Calls:
         path: str,
         *,
         key: str | None = None,
+        token: str | None = None,
         max_bytes: int = _ANSWER_BYTES,
         **content: Any,
     ) -> httpx2.Response:
-        """What the service that `path` names answers, whatever its status; `key` is an Idempotency-Key.
+        """What the service that `path` names answers, whatever its status.
+
+        `key` is an Idempotency-Key, `token` an access token in the place of the request's own.
 
         Raises ServiceDown where it cannot be reached, BadAnswer where it breaks off or says more than `max_bytes`. Time
         is for the caller to keep.
@@ -45,6 +48,8 @@ class Calls:
         headers["Accept-Encoding"] = "identity"  # so that the bound is one on what is read
         if key is not None:
             headers["Idempotency-Key"] = key
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}"
         # A client for each call: it would carry what one resident was told over to the next.
         transport = httpx2.ASGITransport(app=_bounded(self._upstreams.get(service), service, max_bytes))
         async with httpx2.AsyncClient(transport=transport, trust_env=False) as client:

@@ -179,9 +179,10 @@ def _part(merged: Json, operation: Json, *, listed: bool) -> Json:
 _AT_HOME = frozenset({"401", "429", "503"})
 _HOME = (
     "Who is signed in, and as far as the services have them within a few seconds: their accounts' balances, their open "
-    f"orders, their household's next activities and its coupons that can be used, at most {home.SHOWN} of each. A part "
-    "whose service is down or slow is null and named in `missing`, and the rest still comes; what is not for somebody "
-    "like them (coupons, without a household) is empty, not missing. Without any part it is 503."
+    f"orders, their household's next activities and its coupons that can be used, at most {home.SHOWN} of each, and "
+    "what of its points and coupons expires within thirty days. A part whose service is down or slow is null and named "
+    "in `missing`, and the rest still comes; what is not for somebody like them (coupons, without a household) is "
+    "empty, not missing. Without any part it is 503."
 )
 _STRING: Json = {"type": "string"}
 _SERVICES: Json = {

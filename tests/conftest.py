@@ -20,7 +20,7 @@ from beiyuan.installation import KEY_FILES
 from beiyuan.migrate import migrate
 from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
-from chassis.core import keys
+from chassis.core import idempotency, keys
 from tests.town import TestDatabase, Town, copy_of
 
 # As in production, no traceback shows the values of variables.
@@ -42,6 +42,14 @@ ROOM_BYTES = 2 << 30
 KEPT = {"BEIYUAN_PG_BIN", "BEIYUAN_CHAOS_SECONDS", "BEIYUAN_CHAOS_SEED"}
 for name in [name for name in os.environ if name.startswith("BEIYUAN_") and name not in KEPT]:
     del os.environ[name]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _patience() -> Iterator[None]:
+    """Who repeats a request waits for as long as the machine takes to answer the first one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(idempotency, "WAIT_SECONDS", 60)
+        yield
 
 
 @pytest.fixture(scope="session")

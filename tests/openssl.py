@@ -26,7 +26,7 @@ def verifies(public_key_pem: str, message: bytes, signature: str) -> bool:
             ["openssl", "dgst", "-sha256", "-verify", str(key), "-signature", str(file)],
             input=message,
             capture_output=True,
-            timeout=30,
+            timeout=180,
             check=False,
         )
     return done.returncode == 0 and b"Verified OK" in done.stdout
@@ -60,7 +60,7 @@ def verifies_ed25519(public_key_pem: str, message: bytes, signature: str) -> boo
         done = subprocess.run(
             ["openssl", "pkeyutl", "-verify", "-rawin", "-pubin", *files],
             capture_output=True,
-            timeout=30,
+            timeout=180,
             check=False,
         )
     return done.returncode == 0 and b"Verified Successfully" in done.stdout
@@ -83,7 +83,30 @@ def public_half(private_key_pem: str) -> str:
     return _openssl("pkey", "-pubout", stdin=private_key_pem.encode()).decode()
 
 
+def self_signed(host: str, folder: Path) -> tuple[Path, Path]:
+    """Files with a certificate for `host` that nobody vouches for, and its key."""
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    made = [
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-keyout",
+        str(key),
+        "-out",
+        str(certificate),
+    ]
+    _openssl("req", "-x509", *made, "-days", "2", "-subj", f"/CN={host}", "-addext", f"subjectAltName=DNS:{host}")
+    return certificate, key
+
+
+def hmac_sha256(key: bytes, message: bytes) -> bytes:
+    """The HMAC of `message`."""
+    return _openssl("dgst", "-sha256", "-mac", "HMAC", "-macopt", f"hexkey:{key.hex()}", "-binary", stdin=message)
+
+
 def _openssl(*arguments: str, stdin: bytes = b"") -> bytes:
-    done = subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, timeout=30, check=False)
+    done = subprocess.run(["openssl", *arguments], input=stdin, capture_output=True, timeout=180, check=False)
     assert done.returncode == 0, done.stderr.decode()
     return done.stdout

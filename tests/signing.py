@@ -31,11 +31,15 @@ def authorization(
     )
 
 
-def is_signed(answer: httpx2.Response, platform_keys: Mapping[str, str]) -> bool:
+def is_signed(
+    answer: httpx2.Response,
+    platform_keys: Mapping[str, str],
+    verifies: Callable[[str, bytes, str], bool] = openssl.verifies,
+) -> bool:
     """Whether the platform signed this reply, with one of these keys (PEM by serial number)."""
     headers = answer.headers
     message = f"{headers['HHBY-Timestamp']}\n{headers['HHBY-Nonce']}\n".encode() + answer.content + b"\n"
-    return openssl.verifies(platform_keys[headers["HHBY-Serial"]], message, headers["HHBY-Signature"])
+    return verifies(platform_keys[headers["HHBY-Serial"]], message, headers["HHBY-Signature"])
 
 
 def platform_keys_of(answer: httpx2.Response) -> dict[str, str]:

@@ -25,6 +25,7 @@ from chassis.core.ids import new_id
 from chassis.core.runtime import Runtime
 from chassis.core.settings import ServiceSettings
 from chassis.core.tokens import encode_access_token
+from chassis.core.turnstile import Turnstile
 
 ROLES = (
     "resident",
@@ -39,6 +40,14 @@ ROLES = (
     "administrator",
     "auditor",
 )
+PATIENCE: dict[str, Any] = {
+    "db_pool_timeout_seconds": 60,
+    "db_connect_timeout_seconds": 60,
+    "lock_timeout_seconds": 60,
+    "idle_transaction_timeout_seconds": 120,
+    "statement_timeout_seconds": 120,
+}
+"""Settings for dozens at once who wait for one another, on a slow and busy machine too: none is sent away meanwhile."""
 _numbers = itertools.count()
 PASSWORDS = {service: f"{service}-{secrets.token_hex(8)}" for service in SERVICES}
 
@@ -120,10 +129,7 @@ class Town:
             "relay_enabled": False,
             "db_pool_size": 5,
             "db_pool_overflow": 20,
-            # Dozens at once wait for one another, on a slow and busy machine too: none must be sent away meanwhile.
-            "db_pool_timeout_seconds": 60,
-            "lock_timeout_seconds": 60,
-            "statement_timeout_seconds": 120,
+            **PATIENCE,
         }
         return service_settings(service, **(values | overrides))
 
@@ -136,6 +142,9 @@ class Town:
         self.directory.host(service, app)
         self.apps[service] = app
         self.runtime(service).client._timeout = 60.0  # of another service's answer, amid dozens of requests at once
+        for queue in vars(app.state)["_state"].values():
+            if isinstance(queue, Turnstile):
+                queue._wait_seconds = 120.0
         return app
 
     def runtime(self, service: str) -> Runtime:

@@ -18,3 +18,12 @@ MayAdminister = Annotated[Actor, Depends(require("administrator"))]
 
 MayReadLedger = Annotated[Actor, Depends(require("administrator", "auditor"))]
 """Who may read every transfer, hold and proposal; auditors write nothing."""
+
+MaySeeToMerchants = Annotated[Actor, Depends(require("administrator", "merchant"))]
+"""Administrators, and managers of merchants, who see to their own alone (`registry/rules.py`)."""
+
+MaySeeMerchants = Annotated[Actor, Depends(require("administrator", "auditor", "merchant"))]
+"""The same, and auditors, who change nothing."""
+
+MayManage = Annotated[Actor, Depends(require("merchant"))]
+"""Managers, who answer for their own merchant."""

@@ -36,6 +36,11 @@ class PointsSettings(ServiceSettings):
         default=5, ge=1, le=86400, description="How often new transfers are sealed and a head is signed."
     )
 
+    webhook_local_addresses: bool = Field(
+        default=False,
+        description="Let webhooks go to private and loopback addresses and by http, to try them on one machine.",
+    )
+
     @property
     def seals_path(self) -> Path:
         """The folder that signed heads are published in."""

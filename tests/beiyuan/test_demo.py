@@ -89,8 +89,10 @@ def test_all_of_the_town_is_there(loaded: TestDatabase) -> None:
     assert there["orders.place"] == there["orders.qr_code"] == len(town.PLACES)
     assert there["orders.work_order"] == there["orders.report"] == len(town.STORIES)
     assert there["events.activity"] == len(town.ACTIVITIES)
-    assert there["points.merchant"] == there["points.merchant_key"] == len(town.MERCHANTS) == 6
+    assert there["points.merchant"] == len(town.MERCHANTS) == 6
+    assert there["points.merchant_key"] == 2 * 6  # a live one and the sandbox's
     assert there["points.merchant_store"] == sum(len(merchant.stores) for merchant in town.MERCHANTS.values())
+    assert there["points.merchant_clerk"] == len(town.CLERKS) == len(town.MERCHANTS)
     assert there["points.reward"] == len(town.REWARDS)
 
 
@@ -275,10 +277,13 @@ def test_merchants_are_known_by_the_keys_that_are_told(loaded: TestDatabase, hom
     keys = merchant_keys(home, [merchant.mchid for merchant in town.MERCHANTS.values()])
     with psycopg.connect(loaded.admin_url) as connection:
         known = connection.execute(
-            "SELECT mchid, serial_no, public_key FROM points.merchant JOIN points.merchant_key ON merchant_id = id"
-            " WHERE not_before <= now() AND now() < not_after AND revoked_at IS NULL AND NOT sandbox"
+            "SELECT mchid, serial_no, public_key, sandbox FROM points.merchant"
+            " JOIN points.merchant_key ON merchant_id = id"
+            " WHERE not_before <= now() AND now() < not_after AND revoked_at IS NULL"
         ).fetchall()
-    assert sorted(known) == sorted((key.mchid, key.serial_no, key.public_key) for key in keys.values())
+    live = [(key.mchid, key.serial_no, key.public_key, False) for key in keys.values()]
+    trying = [(key.mchid, key.sandbox_serial_no, key.public_key, True) for key in keys.values()]
+    assert sorted(known) == sorted(live + trying)
 
 
 def test_who_loses_the_keys_gets_new_ones_however_often(loaded: TestDatabase, keys_dir: Path, tmp_path: Path) -> None:

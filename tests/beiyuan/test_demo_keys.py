@@ -87,7 +87,7 @@ def test_programs_are_shown_the_keys_without_any_database(home: Path) -> None:
     keys = merchant_keys(home, MCHIDS)
     assert {item["mchid"]: item["private_key"] for item in shown} == {m: key.private_key for m, key in keys.items()}
     assert {item["mchid"]: item["serial_no"] for item in shown} == {m: key.serial_no for m, key in keys.items()}
-    assert set(shown[0]) == {"mchid", "name", "serial_no", "private_key", "store_ids"}
+    assert set(shown[0]) == {"mchid", "name", "serial_no", "sandbox_serial_no", "private_key", "clerks", "store_ids"}
 
 
 def test_they_are_made_if_nobody_needed_them_before(tmp_path: Path) -> None:

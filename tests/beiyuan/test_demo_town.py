@@ -229,7 +229,7 @@ def test_rewards_are_of_each_kind_and_merchants_honour_them() -> None:
     costs = [reward["cost"] for reward in describe()["rewards"]]
     assert 10 <= min(costs) <= 20
     assert max(costs) > 200
-    assert {reward.kind for reward in town.REWARDS.values()} == {"goods", "service", "honour"}
+    assert {reward.kind for reward in town.REWARDS.values()} == {"goods", "service", "place", "honour"}
     merchants = {merchant["mchid"] for merchant in describe()["merchants"]}
     assert {mchid for reward in describe()["rewards"] for mchid in reward["merchants"]} == merchants
     assert all(reward["merchants"] for reward in describe()["rewards"])

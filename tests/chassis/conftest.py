@@ -22,9 +22,14 @@ configure_logging(level="info", json=False)
 @pytest.fixture(scope="session")
 def toy_template(postgres: EmbeddedPostgres) -> ToyDatabase:
     """A migrated database that nobody writes to: tests get copies of it."""
-    with psycopg.connect(postgres.url("postgres"), autocommit=True) as admin:
+    return migrated_toys(postgres)
+
+
+def migrated_toys(server: EmbeddedPostgres) -> ToyDatabase:
+    """The toys' database on this server."""
+    with psycopg.connect(server.url("postgres"), autocommit=True) as admin:
         admin.execute(f'CREATE DATABASE "{TEMPLATE}"')
-    template = ToyDatabase(TEMPLATE, postgres)
+    template = ToyDatabase(TEMPLATE, server)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(migrate, "MIGRATIONS", MIGRATIONS)
         migrate.migrate(template.admin_url, template.service_urls)

@@ -24,6 +24,7 @@ from tests.town import actor
 
 NOTE = {"box": "letters", "words": "早上好"}
 HIT = "Idempotency-Hit"
+PROMISED_SECONDS = idempotency.WAIT_SECONDS  # before the tests become patient
 
 
 def key(value: str) -> dict[str, str]:
@@ -237,7 +238,7 @@ async def test_the_wait_for_a_key_does_not_lengthen_the_wait_for_a_lock(toys: To
 
 
 def test_the_wait_for_a_request_in_flight_is_five_seconds() -> None:
-    assert idempotency.WAIT_SECONDS == 5
+    assert PROMISED_SECONDS == 5
 
 
 async def test_who_waits_for_the_first_and_sees_it_fail_does_the_work(toys: ToyTown) -> None:

@@ -229,7 +229,7 @@ async def test_jobs_go_on_after_the_database_was_away(
     before = await toys.column("sender", "SELECT max(id) FROM procrastinate_workers")
     toy_admin("ALTER ROLE toy_sender NOLOGIN")
     try:
-        toy_admin("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = 'toy_sender'")
+        toy_admin("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'toy_sender'")
         await asyncio.sleep(0.5)
     finally:
         toy_admin("ALTER ROLE toy_sender LOGIN")

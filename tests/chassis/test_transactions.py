@@ -139,7 +139,7 @@ async def test_a_database_that_was_restarted_costs_nobody_their_request(toys: To
         for _ in range(2):
             answers = await asyncio.gather(*(client.get(NOTES) for _ in range(6)))
             assert [answer.status_code for answer in answers] == [200] * 6
-            toy_admin("SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE usename = 'toy_sender'")
+            toy_admin("SELECT pg_terminate_backend(pid, 60000) FROM pg_stat_activity WHERE usename = 'toy_sender'")
             answers = await asyncio.gather(*(client.get(NOTES) for _ in range(6)))
             assert [answer.status_code for answer in answers] == [200] * 6
 

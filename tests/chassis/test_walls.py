@@ -12,8 +12,10 @@ from sqlalchemy import MetaData, create_engine
 from beiyuan import migrate
 from chassis.core import idempotency, messages
 from chassis.core.db import ChassisBase
+from chassis.core.settings import ServiceSettings
 from tests.chassis.toy.tables import SenderBase
 from tests.chassis.toy.town import MIGRATIONS, ToyDatabase, ToyTown
+from tests.town import PATIENCE
 
 
 def as_sender(database: ToyDatabase) -> psycopg.Connection[tuple[Any, ...]]:
@@ -88,7 +90,7 @@ def test_the_tables_of_the_migrations_are_those_of_the_code(toy_template: ToyDat
 
 
 async def test_sessions_are_as_the_design_says(toys: ToyTown) -> None:
-    await toys.start("sender")
+    await toys.start("sender", **{name: ServiceSettings.model_fields[name].default for name in PATIENCE})
     settings = {
         name: (await toys.column("sender", f"SHOW {name}"))[0]
         for name in (

@@ -26,6 +26,8 @@ SOON_SECONDS = 60
 PATIENCE = {
     "BEIYUAN_LOCK_TIMEOUT_SECONDS": "60",
     "BEIYUAN_DB_POOL_TIMEOUT_SECONDS": "60",
+    "BEIYUAN_DB_CONNECT_TIMEOUT_SECONDS": "60",
+    "BEIYUAN_IDLE_TRANSACTION_TIMEOUT_SECONDS": "120",
     "BEIYUAN_STATEMENT_TIMEOUT_SECONDS": "120",
 }
 """Dozens at once wait for one another: on such a machine none of them is to be sent away meanwhile."""

@@ -1,6 +1,6 @@
 """Facts as the services that know them tell them: of orders, of attendance, of households."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -152,13 +152,13 @@ class Family:
     id: UUID = field(default_factory=new_id)
     at: datetime = NOON
 
-    def changed(self, version: int, *members: UUID, into: UUID | None = None) -> Told:
-        """The household as of a version, all its members grown up."""
+    def changed(self, version: int, *members: UUID, into: UUID | None = None, children: Collection[UUID] = ()) -> Told:
+        """The household as of a version, all its members grown up but for the `children` among them."""
         data = {
             "occurred_at": self.at.astimezone(UTC).isoformat(),
             "household_id": self.id,
             "version": version,
-            "members": [{"person_id": str(id_), "child": False, "consented": False} for id_ in members],
+            "members": [{"person_id": str(id_), "child": id_ in children, "consented": False} for id_ in members],
             "dissolved_into": into,
         }
         return Told("identity.household_changed.v1", self.id, plain(data), aggregate="household")

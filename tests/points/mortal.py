@@ -69,7 +69,10 @@ def _serve(listener: socket.socket, settings: PointsSettings, jwks: dict[str, An
     configure_logging(level="warning", json=False)
     directory = Directory()
     directory.host("identity", JSONResponse(jwks))
-    config = uvicorn.Config(Mortal(create_app(settings, directory)), log_config=None, access_log=False)
+    # It hangs up when it dies, never of its own accord.
+    config = uvicorn.Config(
+        Mortal(create_app(settings, directory)), log_config=None, access_log=False, timeout_keep_alive=3600
+    )
     asyncio.run(uvicorn.Server(config).serve(sockets=[listener]))
 
 
@@ -80,7 +83,7 @@ class MortalService:
         self._settings, self._jwks = settings, jwks
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._listener.getsockname()[1]}"
-        self._client = httpx2.Client(base_url=self.url, trust_env=False, verify=False, timeout=30)
+        self._client = httpx2.Client(base_url=self.url, trust_env=False, verify=False, timeout=180)
         self._process: ForkServerProcess | None = None
         self.deaths = 0
 
@@ -88,7 +91,7 @@ class MortalService:
         """Start it, and return when it answers."""
         self._process = processes.Process(target=_serve, args=(self._listener, self._settings, self._jwks))
         self._process.start()
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while True:
             try:
                 if self._client.get("/healthz").status_code < 500:
@@ -105,7 +108,7 @@ class MortalService:
         try:
             return self._client.request(method, path, headers=headers, **content)
         except httpx2.TransportError:
-            self._process.join(30)
+            self._process.join(180)
             assert self._process.exitcode == -signal.SIGKILL
             self.deaths += 1
             self.start()

@@ -156,4 +156,4 @@ async def test_an_account_with_nothing_on_it_has_a_statement_without_lines(desk:
 
 @pytest.mark.parametrize("cell", ["=1", "  =1", "\t=1", "\n@x", "\u3000＝1"])
 def test_a_title_from_elsewhere_that_begins_blank_is_no_formula_either(cell: str) -> None:
-    assert exports._as_text(cell) == f"'{cell}"
+    assert exports.as_text(cell) == f"'{cell}"

@@ -85,6 +85,16 @@ async def households_of(session: AsyncSession, actors: Collection[Actor]) -> dic
     return found
 
 
+async def members_of(session: AsyncSession, household_ids: Collection[UUID]) -> defaultdict[UUID, dict[UUID, Member]]:
+    """The members of each of these households, by their ids; nobody where identity has told nothing of it yet."""
+    found: defaultdict[UUID, dict[UUID, Member]] = defaultdict(dict)
+    if household_ids:
+        statement = select(Member).where(Member.household_id.in_(household_ids))
+        for member in await session.scalars(statement.execution_options(populate_existing=True)):
+            found[member.household_id][member.person_id] = member
+    return found
+
+
 async def households_joined(session: AsyncSession, people: Collection[UUID]) -> defaultdict[UUID, set[UUID]]:
     """The households that each of these people is a member of, whatever their tokens say."""
     found: defaultdict[UUID, set[UUID]] = defaultdict(set)

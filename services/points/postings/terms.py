@@ -32,6 +32,7 @@ class Act(StrEnum):
     HOLD = "hold"
     POST = "post"  # of a hold
     VOID = "void"  # of a hold
+    COUPON = "coupon"  # it was returned, refunded, or taken out of use
 
 
 class ProposalKind(StrEnum):

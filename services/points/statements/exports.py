@@ -74,7 +74,7 @@ async def csv_parts(db: Database, account_id: UUID, numbers: Range) -> AsyncIter
         async with db.transaction() as session:
             part = await _part(session, account_id, Range(first, numbers.end))
         if part:
-            yield _written([[_as_text(cell) for cell in cells(line)] for line in part])
+            yield _written([[as_text(cell) for cell in cells(line)] for line in part])
             first = part[-1].transfer.sequence + 1
         if len(part) < PART:
             return
@@ -155,7 +155,7 @@ def _beijing(moment: datetime) -> datetime:
     return moment.astimezone(BEIJING).replace(tzinfo=None, microsecond=0)
 
 
-def _as_text(cell: Cell) -> int | str:
+def as_text(cell: Cell) -> int | str:
     """A cell of CSV: what a spreadsheet program would take for a formula gets an apostrophe before it."""
     if isinstance(cell, datetime):
         return cell.isoformat(sep=" ")

@@ -1,7 +1,7 @@
 """A TCP proxy before PostgreSQL that loses the connection at the worst moment: at a COMMIT."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from typing import Literal
 from urllib.parse import urlsplit
@@ -10,7 +10,10 @@ Moment = Literal["never", "before commit", "after commit"]
 
 
 class Proxy:
-    """Forwards to a server. When the moment comes, the client's connection is lost; `away` then refuses new ones."""
+    """Forwards to a server. When the moment comes, the client's connection is lost; `away` then refuses new ones.
+
+    What `meanwhile` does is done before the client knows of the loss.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -20,6 +23,7 @@ class Proxy:
         self.port = 0
         self.lose: Moment = "never"
         self.away = False
+        self.meanwhile: Callable[[], object] = lambda: None
         self.losses = 0
 
     @property
@@ -47,6 +51,7 @@ class Proxy:
                     assert b"COMMIT" in await server_reader.read(1 << 16)
                 self.lose = "never"
                 self.losses += 1
+                self.meanwhile()
                 break
         finally:
             backward.cancel()

@@ -22,7 +22,7 @@ from chassis.core.settings import ServiceSettings
 from chassis.core.tokens import ServiceTokens
 from chassis.web.app import Service, build_service
 from tests.chassis.toy import receiver, sender
-from tests.town import TestDatabase, Town, actor
+from tests.town import PATIENCE, TestDatabase, Town, actor
 
 ToyAdmin = Callable[[str], None]
 """Runs SQL as the database's administrator."""
@@ -72,7 +72,7 @@ class ToyTown(Town):
             "relay_enabled": False,
             "db_pool_size": 5,
             "db_pool_overflow": 20,
-            "db_pool_timeout_seconds": 60,
+            **PATIENCE,
         }
         return ServiceSettings(**(values | overrides))
 

@@ -50,20 +50,21 @@ async def test_exactly_the_limit_is_posted_by_one(desk: Desk) -> None:
 
 async def test_what_is_above_the_limit_is_not_posted_alone_in_parts_either(own_desk: Desk) -> None:
     desk, home = own_desk, new_id()
-    for _ in range(3):
-        await desk.give(home, 1000)
-    move = {name: value for name, value in gift(home, 990).items() if name != "reason"}
-    await desk.done(f"{TRANSFERS}/batch", {"reason": "补记", "transfers": [move]}, status=200)
-    lapses_at = (clock.now() + timedelta(days=1)).isoformat()
-    held = await desk.done(HOLDS, taking(home, 1000, lapses_at=lapses_at))
-    await desk.done(f"{HOLDS}/{held['hold']['id']}/post", {"reason": "活动"})  # which were counted when they were held
-    trial = await desk.done(TRANSFERS, gift(home, 11), status=200, dry_run="true")
-    assert trial["needs_approval"] is True
-    proposed = await desk.done(TRANSFERS, gift(home, 11), status=202)
-    await desk.give(home, 10)
-    assert await desk.balance(home) == (3000, 3000)
-    await desk.done(TRANSFERS, gift(home, 1000), who=desk.second)  # whose day has only begun
-    await desk.done(f"{POSTINGS}/{proposed['id']}/approve", who=desk.second, status=200)
+    with clock.frozen(clock.now()):  # it is one day all the while
+        for _ in range(3):
+            await desk.give(home, 1000)
+        move = {name: value for name, value in gift(home, 990).items() if name != "reason"}
+        await desk.done(f"{TRANSFERS}/batch", {"reason": "补记", "transfers": [move]}, status=200)
+        lapses_at = (clock.now() + timedelta(days=1)).isoformat()
+        held = await desk.done(HOLDS, taking(home, 1000, lapses_at=lapses_at))
+        await desk.done(f"{HOLDS}/{held['hold']['id']}/post", {"reason": "活动"})  # counted when they were held
+        trial = await desk.done(TRANSFERS, gift(home, 11), status=200, dry_run="true")
+        assert trial["needs_approval"] is True
+        proposed = await desk.done(TRANSFERS, gift(home, 11), status=202)
+        await desk.give(home, 10)
+        assert await desk.balance(home) == (3000, 3000)
+        await desk.done(TRANSFERS, gift(home, 1000), who=desk.second)  # whose day has only begun
+        await desk.done(f"{POSTINGS}/{proposed['id']}/approve", who=desk.second, status=200)
     tomorrow = clock.today() + timedelta(days=1)
     with clock.frozen(datetime.combine(tomorrow, time(), BEIJING)):
         await desk.give(home, 1000)
@@ -72,7 +73,8 @@ async def test_what_is_above_the_limit_is_not_posted_alone_in_parts_either(own_d
 
 async def test_parts_sent_at_once_are_added_up_as_well(own_desk: Desk) -> None:
     home = new_id()
-    answers = await asyncio.gather(*[own_desk.post(TRANSFERS, gift(home, 1000)) for _ in range(12)])
+    with clock.frozen(clock.now()):  # it is one day all the while
+        answers = await asyncio.gather(*[own_desk.post(TRANSFERS, gift(home, 1000)) for _ in range(12)])
     assert sorted(answer.status_code for answer in answers) == [201] * 5 + [202] * 7
     assert await own_desk.balance(home) == (5000, 5000)
 

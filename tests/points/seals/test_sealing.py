@@ -240,7 +240,7 @@ async def test_stored_hashes_that_are_gone_are_not_made_up_again(sealed: Sealed)
 
 
 async def first_head(sealed: Sealed) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not sealed.sizes():  # noqa: ASYNC110  # what is waited for is a file
             await asyncio.sleep(0.05)
 
