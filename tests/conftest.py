@@ -20,7 +20,7 @@ from beiyuan.installation import KEY_FILES
 from beiyuan.migrate import migrate
 from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
-from chassis.core import idempotency, keys
+from chassis.core import db, idempotency, keys
 from tests.town import TestDatabase, Town, copy_of
 
 # As in production, no traceback shows the values of variables.
@@ -46,9 +46,12 @@ for name in [name for name in os.environ if name.startswith("BEIYUAN_") and name
 
 @pytest.fixture(scope="session", autouse=True)
 def _patience() -> Iterator[None]:
-    """Who repeats a request waits for as long as the machine takes to answer the first one."""
+    """Who repeats a request waits for as long as the machine takes to answer the first one, and so does who asks what
+    became of a commit.
+    """
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(idempotency, "WAIT_SECONDS", 60)
+        patch.setattr(db, "_OUTCOME_SECONDS", 120)
         yield
 
 
