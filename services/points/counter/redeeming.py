@@ -17,6 +17,7 @@ from services.points.coupons.errors import CouponCodeStale
 from services.points.coupons.life import Standing
 from services.points.coupons.returns import Return, ReturnCoupons
 from services.points.coupons.use import Use, UseCoupons
+from services.points.households.queries import households_joined
 from services.points.ledger.core.book import Book
 from services.points.ledger.needs import Needs
 
@@ -49,6 +50,7 @@ class _Counters:
         self._found = await queries.counters_at(session, {request.place for request in requests}, lock=True)
         coupons = {request.coupon_id for request in requests}
         self._households = await queries.households_of_coupons(session, coupons)
+        self._joined = await households_joined(session, {request.place.person_id for request in requests})
 
     def found(self, request: CounterUse | CounterReturn) -> Counter | None:
         """The counter where somebody stands, if they may."""
@@ -61,8 +63,8 @@ class _Counters:
             raise NotAtThisCounter
         if counter.suspended:
             raise MerchantSuspended
-        own = request.place.household_id
-        if own is not None and self._households.get(request.coupon_id) == own:
+        own = {request.place.household_id, *self._joined[request.place.person_id]} - {None}  # a token may be old
+        if self._households.get(request.coupon_id) in own:
             raise OwnCoupon
 
 

@@ -1,6 +1,6 @@
 """How coupons that nobody used end: they expire in time, or staff refund them or take them out of use."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
@@ -14,10 +14,12 @@ from services.points.coupons.record import Record, Words, posted
 from services.points.coupons.rules import is_overdue
 from services.points.coupons.tables import Coupon
 from services.points.coupons.terms import CouponEventKind, CouponState
+from services.points.households.queries import households_joined
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import Reverse, Transfer
 from services.points.ledger.needs import Needs, needs_of
 from services.points.ledger.terms import TransferCode, coupon_liability, expired
+from services.points.postings.errors import OwnPoints
 from services.points.rewards.actions import put_back
 from services.points.terms import LedgerName
 
@@ -91,7 +93,7 @@ class Ending:
 class RefundCoupons:
     """The deed: the points go back to the household, and the piece to the reward's stock.
 
-    Refuses with CouponNotFound, CouponUsed, CouponLocked, CouponExpired.
+    Refuses with CouponNotFound, OwnPoints, CouponUsed, CouponLocked, CouponExpired.
     """
 
     ledgers = (LedgerName.CIVIC,)
@@ -101,14 +103,15 @@ class RefundCoupons:
         self._pieces: dict[UUID, int] = {}
 
     async def prepare(self, session: AsyncSession, at: datetime, requests: Sequence[Ending], /) -> Needs:
-        """The coupons (locked), and what their issue took from whom."""
+        """The coupons (locked), and what their issue took from whom; of whose household staff are."""
         self._at = at
         self._coupons = await queries.lock_coupons(session, {request.coupon_id for request in requests})
+        self._own = await households_joined(session, {request.operator_id for request in requests})
         return needs_of([points_back(coupon, "refund", at) for coupon in self._coupons.values()])
 
     def decide(self, book: Book, request: Ending, /) -> Standing:
         """The coupon, refunded."""
-        coupon = _open(self._coupons, request, self._at)
+        coupon = _open(self._coupons, self._own, request, self._at)
         words = Words.of(request.operator_id, request.reason)
         transfer = posted(book.apply(points_back(coupon, "refund", self._at, words.hash)).transfer)
         life.end(coupon, CouponState.REFUNDED)
@@ -125,7 +128,7 @@ class RefundCoupons:
 class DeactivateCoupons:
     """The deed: a coupon is taken out of use, and nobody gets its points.
 
-    Refuses with CouponNotFound, CouponUsed, CouponLocked, CouponExpired.
+    Refuses with CouponNotFound, OwnPoints, CouponUsed, CouponLocked, CouponExpired.
     """
 
     ledgers = (LedgerName.CIVIC,)
@@ -134,14 +137,15 @@ class DeactivateCoupons:
         self._record = Record()
 
     async def prepare(self, session: AsyncSession, at: datetime, requests: Sequence[Ending], /) -> Needs:
-        """The coupons (locked)."""
+        """The coupons (locked), and of whose household staff are."""
         self._at = at
         self._coupons = await queries.lock_coupons(session, {request.coupon_id for request in requests})
+        self._own = await households_joined(session, {request.operator_id for request in requests})
         return needs_of([points_gone(coupon, "deactivation", at) for coupon in self._coupons.values()])
 
     def decide(self, book: Book, request: Ending, /) -> Standing:
         """The coupon, out of use."""
-        coupon = _open(self._coupons, request, self._at)
+        coupon = _open(self._coupons, self._own, request, self._at)
         words = Words.of(request.operator_id, request.reason)
         transfer = posted(book.apply(points_gone(coupon, "deactivation", self._at, words.hash)).transfer)
         life.end(coupon, CouponState.DEACTIVATED)
@@ -153,9 +157,11 @@ class DeactivateCoupons:
         await self._record.write(session)
 
 
-def _open(coupons: dict[str, Coupon], request: Ending, at: datetime) -> Coupon:
+def _open(coupons: Mapping[str, Coupon], own: Mapping[UUID, Collection[UUID]], request: Ending, at: datetime) -> Coupon:
     coupon = coupons.get(request.coupon_id)
     if coupon is None:
         raise CouponNotFound
+    if coupon.household_id in own[request.operator_id]:
+        raise OwnPoints
     life.check_usable(coupon, at)
     return coupon

@@ -14,10 +14,12 @@ from services.points.coupons.record import Record, Words, posted
 from services.points.coupons.rules import state_at
 from services.points.coupons.tables import Coupon
 from services.points.coupons.terms import CouponEventKind, CouponState
+from services.points.households.queries import households_joined
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import Reverse, Transfer
 from services.points.ledger.needs import Needs, needs_of
 from services.points.merchants.queries import settled_before
+from services.points.postings.errors import OwnPoints
 from services.points.rewards.queries import honoured
 from services.points.terms import LedgerName
 
@@ -42,7 +44,8 @@ class Return:
 class ReturnCoupons:
     """The deed: the coupon is good again, and the merchant is owed nothing for it. After its time it expires at once.
 
-    Refuses with CouponNotFound, CouponNotUsed, ReturnTooLate (of merchants, after an hour), UseSettled.
+    Refuses with CouponNotFound, OwnPoints (of staff), CouponNotUsed, ReturnTooLate (of merchants, after an hour),
+    UseSettled.
     """
 
     ledgers = (LedgerName.CIVIC,)
@@ -51,12 +54,16 @@ class ReturnCoupons:
         self._record = Record()
 
     async def prepare(self, session: AsyncSession, at: datetime, requests: Sequence[Return], /) -> Needs:
-        """The coupons (locked), who honours them, what is settled, and what of the ledger their uses have moved."""
+        """The coupons (locked), who honours them, of whose household staff are, what is settled, and what of the ledger
+        their uses have moved.
+        """
         self._at = at
         self._coupons = await queries.lock_coupons(session, {request.coupon_id for request in requests})
         coupons = self._coupons.values()
         asking = {request.merchant_id for request in requests if request.merchant_id}
         self._honoured = await honoured(session, {coupon.reward_id for coupon in coupons}, asking)
+        staff = {request.operator_id for request in requests if request.operator_id and not request.merchant_id}
+        self._own = await households_joined(session, staff)
         used_by = {coupon.used_by for coupon in coupons if coupon.used_by}
         self._settled_before = await settled_before(session, used_by)
         used = [coupon for coupon in coupons if coupon.use_transfer_id]
@@ -89,11 +96,15 @@ class ReturnCoupons:
         await self._record.write(session)
 
     def _known(self, request: Return) -> Coupon:
-        """Staff know every coupon, merchants those that they honour and those that were used there."""
+        """Staff know every coupon, and see to all but their own household's; merchants know those that they honour and
+        those that were used there.
+        """
         coupon = self._coupons.get(request.coupon_id)
         if coupon is None:
             raise CouponNotFound
         merchant_id = request.merchant_id
+        if merchant_id is None and request.operator_id and coupon.household_id in self._own[request.operator_id]:
+            raise OwnPoints
         if merchant_id not in (None, coupon.used_by) and (coupon.reward_id, merchant_id) not in self._honoured:
             raise CouponNotFound
         return coupon

@@ -41,6 +41,7 @@ from services.points.coupons.schemas import (
 from services.points.deps import WriterDep, require_key
 from services.points.ledger.errors import InsufficientPoints
 from services.points.permissions import MayAdminister, MayReadLedger, MayRedeem, SignedIn
+from services.points.postings.errors import OwnPoints
 from services.points.rewards.errors import (
     HouseholdLimitReached,
     NotEligible,
@@ -53,7 +54,7 @@ redemptions = Router(prefix="/api/points/rewards", tags=["rewards"])
 coupons = Router(prefix="/api/points/coupons", tags=["coupons"])
 
 NO_CODE = (CouponNotFound, GuardianNeeded, CouponUsed, CouponExpired)
-NOT_OPEN = (CouponNotFound, CouponUsed, CouponLocked, CouponExpired)
+NOT_OPEN = (CouponNotFound, OwnPoints, CouponUsed, CouponLocked, CouponExpired)
 
 CouponId = Annotated[str, Path(max_length=40, pattern="^[^\\x00]*$")]
 
@@ -127,7 +128,7 @@ async def show_history(coupon_id: CouponId, actor: MayReadLedger, session: Sessi
 @coupons.post(
     "/{coupon_id}/return",
     response_model=StandingOut,
-    responses=problems(CouponNotFound, CouponNotUsed, UseSettled),
+    responses=problems(CouponNotFound, OwnPoints, CouponNotUsed, UseSettled),
 )
 async def undo_use(coupon_id: CouponId, body: ReturnIn, actor: MayAdminister, writer: WriterDep) -> Response:
     """撤销核销: undo a use that its merchant cannot undo any more, as long as it is not settled.

@@ -52,7 +52,8 @@ class CouponsAtTills:
         self._coupons = await queries.lock_coupons(session, {request.coupon_id for request in requests})
         rewards = {coupon.reward_id for coupon in self._coupons.values()}
         self._honoured = await honoured(session, rewards, {request.merchant_id for request in requests})
-        counted = {subject for request in requests for subject in self._counted_by(request)}
+        self._counted = {request: self._counted_by(request) for request in requests}
+        counted = {subject for subjects in self._counted.values() for subject in subjects}
         self._counts = await queries.lock_wrong_codes(session, counted, rules.hour_of(at))
 
     def known(self, request: Named) -> Coupon | None:
@@ -69,7 +70,7 @@ class CouponsAtTills:
         coupon = self.known(request)
         if isinstance(request, Shown) and request.otp is not None:
             secret = queries.open_secret(request.vault, coupon) if coupon else None
-            counts = [self._counts[subject] for subject in self._counted_by(request)]
+            counts = [self._counts[subject] for subject in self._counted[request]]
             rules.check_code(counts, secret, request.otp, self._at)
         if coupon is None:
             raise CouponNotFound

@@ -35,8 +35,8 @@ async def merchant_and_key(
 
 
 async def lock_merchant(session: AsyncSession, mchid: str) -> Merchant:
-    """A merchant, locked until the transaction ends. Raises MerchantNotFound."""
-    statement = select(Merchant).where(Merchant.mchid == mchid).with_for_update()
+    """A merchant, locked until the transaction ends; the ledgers' writer waits for nothing. Raises MerchantNotFound."""
+    statement = select(Merchant).where(Merchant.mchid == mchid).with_for_update(key_share=True)
     merchant = await session.scalar(statement.execution_options(populate_existing=True))
     if merchant is None:
         raise MerchantNotFound

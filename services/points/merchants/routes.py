@@ -1,5 +1,6 @@
 """商户核销接口: the merchants' operations over HTTP. Signatures, nonces and limits are the door's affair (`door`)."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Annotated, Any
@@ -179,7 +180,8 @@ async def daily_bill(asked: Annotated[BillFilters, Query()], caller: CallerDep, 
     bill = bills.bill_of([]) if caller.sandbox else await bills.daily_bill(session, caller.merchant_id, asked.bill_date)
     name = f"bill-{caller.mchid}-{asked.bill_date}.csv.gz"
     headers = {BILL_SHA256: bill.sha256, "Content-Disposition": f'attachment; filename="{name}"'}
-    return Response(bill.gzipped(), headers=headers, media_type=BILL)
+    content = await asyncio.to_thread(bill.gzipped)
+    return Response(content, headers=headers, media_type=BILL)
 
 
 @router.get("/requests/{operation}/{out_request_no}")

@@ -1,5 +1,6 @@
 """账单: what a merchant's coupons came to on a day of Beijing, the same to the byte whenever it is made."""
 
+import asyncio
 import csv
 import gzip
 import hashlib
@@ -55,7 +56,9 @@ async def daily_bill(session: AsyncSession, merchant_id: UUID, bill_date: date) 
     Of a day that is over it is the same to the byte whenever it is made.
     """
     numbers = await lines.day_numbers(session, bill_date)
-    return bill_of(await lines.lines(session, merchant_id, numbers))
+    found = await lines.lines(session, merchant_id, numbers)
+    await session.commit()  # nothing stays open while it is written, which takes a second for many lines
+    return await asyncio.to_thread(bill_of, found)
 
 
 def bill_of(found: Sequence[Line]) -> DailyBill:

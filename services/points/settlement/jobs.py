@@ -1,6 +1,7 @@
 """What settlement does on a schedule. Each run does all that is due, so what one leaves undone the next one does."""
 
-from datetime import datetime
+from collections.abc import Iterable
+from datetime import date, datetime
 from functools import partial
 
 import structlog
@@ -10,6 +11,7 @@ from chassis.core.db import Database
 from chassis.core.errors import Conflict
 from chassis.core.jobs import Jobs
 from chassis.core.runtime import Runtime
+from services.points.merchants.tables import Merchant
 from services.points.settlement import actions, queries, rules
 from services.points.statements.terms import Range
 
@@ -31,17 +33,29 @@ async def confirm_statements(runtime: Runtime) -> None:
 
 
 async def draw_up(db: Database, at: datetime) -> None:
-    """Draw up what is missing of the months that were over by then, each statement in a transaction of its own."""
+    """Draw up what is missing of the months that were over by then, each statement in a transaction of its own.
+
+    What goes wrong with one merchant keeps no other from its statement, and is tried again by the next run.
+    """
     async with db.transaction() as session:
         awaited = await queries.awaited_statements(session)
-    ends = {}
+    ends: dict[date, int] = {}
     for merchant, first, number in awaited:
-        for month in rules.months_ready(first, at):
-            if month not in ends:
-                ends[month] = await db.retrying(partial(actions.close_month, month=month))
-            numbers = Range(number, ends[month])
-            await db.retrying(partial(actions.draw_up, merchant=merchant, month=month, numbers=numbers, at=at))
-            number = numbers.end
+        try:
+            await _draw_up(db, merchant, rules.months_ready(first, at), number, ends, at)
+        except Exception as error:
+            log.error("statements_not_drawn_up", merchant_id=str(merchant.id), exc_info=error)
+
+
+async def _draw_up(
+    db: Database, merchant: Merchant, months: Iterable[date], number: int, ends: dict[date, int], at: datetime
+) -> None:
+    for month in months:
+        if month not in ends:
+            ends[month] = await db.retrying(partial(actions.close_month, month=month))
+        numbers = Range(number, ends[month])
+        await db.retrying(partial(actions.draw_up, merchant=merchant, month=month, numbers=numbers, at=at))
+        number = numbers.end
 
 
 async def confirm(db: Database, at: datetime) -> None:

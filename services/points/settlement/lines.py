@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 
 from services.points.coupons.tables import Coupon, CouponEvent
-from services.points.ledger.tables import Transfer
+from services.points.ledger.tables import Ledger, Transfer
 from services.points.ledger.terms import TransferCode, merchant_payable
 from services.points.settlement.rules import midnight
 from services.points.settlement.terms import Line, Op, StoreSums
@@ -27,8 +27,10 @@ async def numbers_of(session: AsyncSession, first: date, end: date) -> Range:
 
 
 async def day_numbers(session: AsyncSession, day: date) -> Range:
-    """The same of a day."""
-    return await numbers_of(session, day, day + timedelta(days=1))
+    """The same of a day that is over; what is posted meanwhile is not of it, even if it is the first since then."""
+    last = (await session.scalars(select(Ledger.last_sequence).where(Ledger.name == LedgerName.CIVIC))).one()
+    numbers = await numbers_of(session, day, day + timedelta(days=1))
+    return Range(numbers.first, min(numbers.end, last + 1))
 
 
 async def lines(session: AsyncSession, merchant_id: UUID, numbers: Range, limit: int | None = None) -> list[Line]:

@@ -1,7 +1,7 @@
 """Bodies of settlement. Money is in fen; a month is written 2026-11."""
 
 from collections.abc import Sequence
-from datetime import date, datetime
+from datetime import datetime
 from typing import Annotated, Self
 from uuid import UUID
 
@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, StringConstraints
 from chassis.core.schema import In, Out, Text
 from services.points.settlement.tables import Adjustment, Dispute, Payment, Statement
 from services.points.settlement.terms import AdjustmentState, StatementState, StoreSums
+from services.points.statements.schemas import Day
 
 MOST_FEN = 10**10
 """A hundred million yuan: more is a slip of the hand."""
@@ -40,7 +41,7 @@ class BillDay(In):
     """Whose bill, and of which day in Beijing."""
 
     merchant_id: UUID
-    bill_date: date
+    bill_date: Day
 
 
 class DisputeIn(In):

@@ -190,7 +190,8 @@ async def claim(
     found: dict[UUID, list[Due]] = {}
     for row in await session.execute(statement):
         due = _due(vault, row[0], row[1], row[2], at)
-        found.setdefault(due.endpoint_id, []).append(due)
+        if due.secrets:  # none of an endpoint that was removed just now
+            found.setdefault(due.endpoint_id, []).append(due)
     return found
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import select
 from chassis.core import clock
 from services.points.coupons.tables import CouponEvent
 from tests.points.counter.conftest import Counter, new_counter
+from tests.points.facts import Family
 from tests.points.rewards.conftest import code_of
 from tests.town import actor
 
@@ -136,6 +137,13 @@ async def test_nobody_redeems_a_coupon_of_their_own_household(counter: Counter) 
     assert (refused.status_code, code_of(refused)) == (403, "own_coupon")
     use = await counter.used(coupon["code"])  # somebody else does
     assert code_of(await counter.undo(use, clerk)) == "own_coupon"
+
+
+async def test_a_token_from_before_the_clerk_joined_the_household_does_not_help_either(counter: Counter) -> None:
+    family, coupon = await counter.coupon()
+    await counter.shop.points.tell(Family(family.id).changed(1, family.actor.id, counter.clerk.id))
+    refused = await counter.ask("use", {"coupon_code": coupon["code"]})
+    assert (refused.status_code, code_of(refused)) == (403, "own_coupon")
 
 
 async def test_a_coupon_that_the_store_does_not_honour_is_not_known_there(counter: Counter) -> None:

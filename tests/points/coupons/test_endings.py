@@ -16,6 +16,7 @@ from services.points.coupons.errors import (
     CouponUsed,
 )
 from services.points.coupons.terms import CouponEventKind, CouponState
+from services.points.households import tables as households
 from services.points.ledger.tables import Lot, Transfer
 from services.points.ledger.terms import TransferCode, household_wallet
 from tests.points.coupons.conftest import STAFF, Desk, Till
@@ -210,3 +211,23 @@ async def test_a_refund_repeated_under_its_key_is_answered_once_more_and_posts_o
         ]
     assert [answer.json() for answer in answers] == [answers[0].json()] * 2
     assert (answers[0].json()["state"], await desk.balance(family)) == (CouponState.REFUNDED, 12)
+
+
+async def test_staff_do_nothing_to_a_coupon_of_their_own_household(desk: Desk, till: Till) -> None:
+    family, coupon = await desk.issued(till)
+    used_family, used = await desk.issued(till)
+    use_no = (await desk.take(till, used)).use_no
+    async with desk.db.transaction() as session:
+        for home in (family.id, used_family.id):
+            session.add(households.Household(id=home, version=1, dissolved_into=None))
+            await session.flush()
+            session.add(households.Member(household_id=home, person_id=ADMIN.id, child=False, consented=False))
+    for refused in (
+        await staff(desk, coupon, "refund", reason="不想要了"),
+        await staff(desk, coupon, "deactivate", reason="不想要了"),
+        await staff(desk, used, "return", reason="再用一次", use_no=str(use_no)),
+    ):
+        assert (refused.status_code, code_of(refused)) == (403, "own_points")
+    assert len(await desk.events(coupon)) == 1
+    assert len(await desk.events(used)) == 2
+    assert (await desk.refund(coupon)).state is CouponState.REFUNDED

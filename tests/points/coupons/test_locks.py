@@ -15,10 +15,12 @@ from services.points.coupons.errors import (
     CouponNotFound,
     CouponUsed,
 )
+from services.points.coupons.life import Standing
 from services.points.coupons.locks import Lock, LockCoupons
 from services.points.coupons.tables import Coupon
 from services.points.coupons.terms import CouponState
 from services.points.coupons.use import UseCoupons
+from services.points.ledger.actions import carry_out
 from tests.points.coupons.conftest import Desk, Till
 from tests.points.rewards.conftest import all_of, code_of
 
@@ -173,3 +175,17 @@ async def test_a_midnight_that_ends_a_coupon_ends_its_lock(desk: Desk, till: Til
         assert (answer.json()["state"], answer.json()["code"]) == ("expired", None)
         async with desk.points.client(family.actor) as client:
             assert code_of(await client.get(f"/api/points/coupons/{coupon}/code")) == "coupon_expired"
+
+
+async def test_a_code_and_a_token_at_two_stores_at_once_are_judged_one_after_another(desk: Desk, till: Till) -> None:
+    reward = await desk.reward(till.merchant, store_ids={till.merchant.id: ["store-1"]})
+    coupon = (await desk.coupon(await desk.household(12), reward))["id"]
+    asked = [
+        desk.use_of(till, coupon),
+        desk.use_of(till.beside(), coupon, otp=await desk.digits(coupon)),  # which does not honour it
+    ]
+    async with desk.db.transaction() as session:
+        first, second = await carry_out(session, UseCoupons(), asked)
+    assert isinstance(first, Standing)
+    assert first.state is CouponState.USED
+    assert isinstance(second, CouponUsed)

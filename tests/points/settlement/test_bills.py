@@ -6,9 +6,12 @@ import hashlib
 from datetime import date, timedelta
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
+from services.points.settlement import lines
 from services.points.settlement.bills import bill_of
+from services.points.statements.terms import Range
 from tests.points.rewards.conftest import Merchant
 from tests.points.settlement.conftest import Office, at_noon, code_of, day, noon, tenth_hour
 
@@ -99,7 +102,29 @@ async def test_a_manager_downloads_the_bill_once_its_day_is_over(office: Office,
     assert found.headers["HHBY-Bill-SHA256"] == bill.sha256
 
 
-@pytest.mark.parametrize("day_", ["2026-13-01", "yesterday", ""])
+async def test_what_is_posted_while_a_bill_is_made_stands_in_the_bill_of_its_own_day(
+    office: Office, month: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merchant = await office.partner()
+    with at_noon(month):
+        _, [first, second] = await office.family(merchant, 2)
+        await office.shop.use_known(merchant, first)
+    numbers_of = lines.numbers_of
+
+    async def and_then_a_use(session: AsyncSession, begin: date, end: date) -> Range:
+        numbers = await numbers_of(session, begin, end)
+        with at_noon(day(month, 2)):  # the first thing that is posted since that day was over
+            await office.shop.use_known(merchant, second)
+        return numbers
+
+    with monkeypatch.context() as meanwhile:
+        meanwhile.setattr(lines, "numbers_of", and_then_a_use)
+        bill = await office.bill(merchant, month)
+    assert len(rows(bill.csv)) == 3
+    assert bill.csv == (await office.bill(merchant, month)).csv
+
+
+@pytest.mark.parametrize("day_", ["2026-13-01", "9999-12-31", "0001-01-01", "yesterday", ""])
 async def test_a_bill_of_no_day_is_refused_by_name(office: Office, day_: str) -> None:
     asked = {"merchant_id": str(Merchant().id), "bill_date": day_}
     answer = await office.ask(office.clerk, "GET", "/bills/daily", params=asked)

@@ -3,13 +3,16 @@
 import asyncio
 from datetime import date, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
 from chassis.core.ids import new_id
 from services.points.coupons.errors import UseSettled
-from services.points.settlement import jobs
+from services.points.merchants.tables import Merchant
+from services.points.settlement import actions, jobs
 from services.points.settlement.rules import confirms_at, next_month
 from tests.points.conftest import Points
 from tests.points.settlement.conftest import Office, at_noon, code_of, day, noon, tenth_hour
@@ -306,3 +309,29 @@ async def test_the_month_is_drawn_up_from_ten_o_clock_and_what_was_missed_is_mad
     await jobs.confirm(office.db, late + timedelta(days=30))
     assert {one["state"] for one in await office.statements(merchant)} == {"confirmed"}
     await office.shop.check()
+
+
+async def test_what_goes_wrong_with_one_merchant_keeps_no_other_from_its_statement(
+    own_points: Points, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    office = Office(own_points)
+    merchants = [await office.partner(), await office.partner()]
+    for merchant in merchants:
+        await office.used(merchant, date(2031, 1, 20))
+    draw_up = actions.draw_up
+    refused: list[UUID] = []
+
+    async def fail_once(session: AsyncSession, *, merchant: Merchant, **rest: Any) -> None:
+        if not refused:
+            refused.append(merchant.id)
+            raise ZeroDivisionError
+        await draw_up(session, merchant=merchant, **rest)
+
+    monkeypatch.setattr(actions, "draw_up", fail_once)
+    at = tenth_hour(date(2031, 2, 1))
+    await jobs.draw_up(office.db, at)
+    assert {one.id: len(await office.statements(one)) for one in merchants} == {
+        one.id: int(one.id not in refused) for one in merchants
+    }
+    await jobs.draw_up(office.db, at)  # the next run makes it good
+    assert [len(await office.statements(one)) for one in merchants] == [1, 1]
