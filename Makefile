@@ -31,7 +31,7 @@ run: $(READY) ## Start everything on http://127.0.0.1:8000, with its own Postgre
 	@exec $(BIN)/python -m beiyuan up
 
 test: $(READY) ## Run the tests, on a PostgreSQL of their own
-	@exec $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	@exec $(BIN)/python -m pytest -n 2 --dist loadfile
 
 check: format lint types imports contracts ## All that must hold besides the tests
 

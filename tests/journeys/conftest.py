@@ -23,12 +23,24 @@ def running(
 
     The home folder of that one, with its merchants' keys, is TEST_JOURNEY_HOME, or that of `make run`.
     """
+    yield from _installed(request.param, fast_folder / f"家 {request.param}", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def besieged(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, fast_folder: Path
+) -> Iterator[Running]:
+    """The same of a module's own: an administrator who does anything at all closes shops that the journeys need."""
+    folder = f"{request.module.__name__.rpartition('.')[2]} {request.param}"
+    yield from _installed(request.param, fast_folder / folder, tmp_path_factory)
+
+
+def _installed(way: str, home: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     if url := os.environ.get("TEST_JOURNEY_URL"):
-        if request.param != "all-in-one":
+        if way != "all-in-one":
             pytest.skip("TEST_JOURNEY_URL names one server, and that is tried")
         home = Path(os.environ.get("TEST_JOURNEY_HOME", ROOT / ".beiyuan"))
         yield Running(url, home, [], one_process=True)
         return
-    logs = tmp_path_factory.mktemp(request.param)
-    with WAYS[request.param](fast_folder / f"家 {request.param}", logs) as installation:
+    with WAYS[way](home, tmp_path_factory.mktemp(way)) as installation:
         yield installation

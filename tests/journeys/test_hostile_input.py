@@ -19,6 +19,6 @@ CASES = [
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize(("running", "role"), CASES, indirect=["running"])
-def test_no_input_breaks_the_server_or_its_contract(running: Running, role: str, tmp_path: Path) -> None:
-    fuzz(running, role, tmp_path, phases="examples,coverage,fuzzing")
+@pytest.mark.parametrize(("besieged", "role"), CASES, indirect=["besieged"])
+def test_no_input_breaks_the_server_or_its_contract(besieged: Running, role: str, tmp_path: Path) -> None:
+    fuzz(besieged, role, tmp_path, phases="examples,coverage,fuzzing")

@@ -15,7 +15,7 @@ THOROUGHLY = {"handler", "organiser", "resident"}  # see test_hostile_input.py
 
 
 @pytest.mark.timeout(1800)
-@pytest.mark.parametrize("running", ["all-in-one"], indirect=True)
+@pytest.mark.parametrize("besieged", ["all-in-one"], indirect=True)
 @pytest.mark.parametrize("role", [role for role in ROLES if role not in THOROUGHLY])
-def test_no_random_input_breaks_the_server_or_its_contract(running: Running, role: str, tmp_path: Path) -> None:
-    fuzz(running, role, tmp_path, phases="fuzzing")
+def test_no_random_input_breaks_the_server_or_its_contract(besieged: Running, role: str, tmp_path: Path) -> None:
+    fuzz(besieged, role, tmp_path, phases="fuzzing")
