@@ -14,7 +14,7 @@ from typing import Annotated, Any, LiteralString, TypeVar
 
 import psycopg
 from psycopg.pq import PipelineStatus
-from sqlalchemy import DateTime, event, text
+from sqlalchemy import DateTime, event
 from sqlalchemy.engine import make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import DBAPIError, DisconnectionError, InterfaceError, OperationalError
@@ -168,11 +168,13 @@ class Database:
         undone goes out as well, and wakes somebody for nothing.
         """
         channel = session.info.pop(_CHANNEL, None)
-        if channel is None:
-            words = await session.execute(text(_LAST_WORDS))
-        else:  # no table in it: where tables are sharded, it stays on the node that the listeners are connected to
-            words = await session.execute(text(f"{_LAST_WORDS}, pg_notify(:channel, '')"), {"channel": channel})
-        xid, life, *_ = words.one()
+        driver = await driver_connection(session)
+        with driver_errors(driver):
+            if channel is None:
+                words = await driver.execute(_LAST_WORDS)
+            else:  # no table in it: where tables are sharded, it stays on the node that the listeners are connected to
+                words = await driver.execute(f"{_LAST_WORDS}, pg_notify(%s, '')", [channel])
+            xid, life, *_ = await words.fetchone() or (None, "")
         return None if xid is None else _LastWords(xid, life, _evidence(session))
 
     async def _was_committed(self, words: _LastWords) -> bool:

@@ -42,14 +42,31 @@ async def seal(sealing: Sealing, ledger: LedgerName, *, at_most: int) -> SealHea
     The latest head stands where there is nothing new. Raises SealBroken where a transfer is missing, or where the tree
     is not the one that was signed and published before.
     """
-    done = 0
-    while done < at_most:
-        async with sealing.db.transaction() as session:
+    await _grow(sealing.db, ledger, at_most)
+    return await _sign(sealing, ledger)
+
+
+async def catch_up(sealing: Sealing, ledger: LedgerName, *, at_once: int) -> None:
+    """The same for all that there is, with a head over each `at_once` transfers or so.
+
+    What is posted while the last head is signed waits for the next time: under steady posting there is always some.
+    """
+    grown = at_once
+    while grown >= at_once:
+        grown = await _grow(sealing.db, ledger, at_once)
+        await _sign(sealing, ledger)
+
+
+async def _grow(db: Database, ledger: LedgerName, at_most: int) -> int:
+    """Let the tree grow by what was posted since, about `at_most` transfers; how many they were."""
+    grown = 0
+    while grown < at_most:
+        async with db.transaction() as session:
             count = await _seal_part(session, ledger)
-        done += count
+        grown += count
         if count < _PART:
             break
-    return await _sign(sealing, ledger)
+    return grown
 
 
 async def _seal_part(session: AsyncSession, ledger: LedgerName) -> int:

@@ -35,10 +35,8 @@ async def follow(runtime: Runtime) -> None:
 
 async def seal(sealing: Sealing, ledger: LedgerName) -> bool:
     """Bring one ledger's tree up to the present; False where it is broken, which is for people to look into."""
-    size = -1
     try:
-        while (head := await actions.seal(sealing, ledger, at_most=_AT_ONCE)).size > size:
-            size = head.size
+        await actions.catch_up(sealing, ledger, at_once=_AT_ONCE)
     except SealBroken as error:
         log.critical("seal_broken", ledger=ledger, reason=error.detail)
         return False

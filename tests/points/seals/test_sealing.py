@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import func, select, text
@@ -254,6 +255,37 @@ async def test_what_was_posted_is_sealed_by_itself_within_seconds(sealed: Sealed
     finally:
         following.cancel()
     assert sealed.sizes() == [3]
+
+
+async def test_whoever_posts_all_the_time_gets_a_head_every_few_seconds_and_not_one_after_the_other(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed: list[int] = []
+    sign = actions._sign
+
+    async def sign_while_something_is_posted(*arguments: Any) -> SealHead:
+        assert not signed, "the follower rests before the next head"
+        head = await sign(*arguments)
+        signed.append(head.size)
+        sealed.history.grow(1)
+        sealed.history.write()
+        return head
+
+    monkeypatch.setattr(actions, "_sign", sign_while_something_is_posted)
+    sealed.history.grow(3)
+    sealed.history.write()
+    assert await jobs.seal(sealed.sealing, CIVIC) is True
+    assert signed == [3]
+
+
+async def test_a_tree_that_is_far_behind_its_ledger_is_brought_to_the_end_with_heads_on_the_way(
+    sealed: Sealed, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(actions, "_PART", 2)
+    sealed.history.grow(9)
+    sealed.history.write()
+    await actions.catch_up(sealed.sealing, CIVIC, at_once=4)
+    assert sealed.sizes() == [4, 8, 9]
 
 
 async def test_a_broken_ledger_does_not_keep_the_other_from_being_sealed(sealed: Sealed) -> None:
