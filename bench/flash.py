@@ -2,7 +2,8 @@
 transfers through the same writer in the same run.
 
 Run with `python -m bench.flash [--households 5000]`. Writer and database share the machine; nothing comes by HTTP. Each
-round has households and a reward of its own, and wallets with points enough.
+round has households and a reward of its own, and wallets with points enough. The writer is as the service has it: who
+waited for longer than it lets anybody wait would be sent away, and the measurement fail.
 """
 
 import argparse
@@ -19,6 +20,7 @@ from typing import Any
 from uuid import UUID
 
 import psycopg
+from sqlalchemy import insert
 
 from beiyuan.installation import KEY_FILES, service_settings
 from beiyuan.postgres import EmbeddedPostgres
@@ -33,6 +35,7 @@ from chassis.core.ids import new_id
 from chassis.core.runtime import Runtime
 from services.points.app import create_app
 from services.points.coupons.redemption import Redeem, Redemption
+from services.points.households.tables import Household, Member
 from services.points.ledger.actions import Posting
 from services.points.ledger.core.commands import Transfer
 from services.points.ledger.terms import TransferCode, coupon_liability, household_wallet, issuance
@@ -62,9 +65,17 @@ def transfer(debit: UUID, code: TransferCode, *, back: bool = False) -> Transfer
     return Transfer(wallet, coupon_liability(), COST, code, reference, clock.now())
 
 
-async def granted(writer: Writer, number: int) -> list[UUID]:
-    """So many households with points for two pieces."""
+async def granted(runtime: Runtime, writer: Writer, number: int) -> list[UUID]:
+    """So many households of three, each with points for two pieces; the first member has the household's own id."""
     households = [new_id() for _ in range(number)]
+    async with runtime.db.transaction() as session:
+        await session.execute(insert(Household), [{"id": id_, "version": 1} for id_ in households])
+        members = [
+            {"household_id": id_, "person_id": person, "child": child, "consented": True}
+            for id_ in households
+            for person, child in ((id_, False), (new_id(), False), (new_id(), True))
+        ]
+        await session.execute(insert(Member), members)
     await writer.submit_all(Civic, [transfer(id_, TransferCode.AWARD, back=True) for id_ in households])
     return households
 
@@ -107,13 +118,13 @@ async def timed(attempts: Sequence[Any]) -> tuple[float, Counter[str]]:
 async def one_round(runtime: Runtime, writer: Writer, households: int) -> dict[str, float]:
     """Plain transfers, a hundred pieces for all of them, and a piece for each."""
     rates: dict[str, float] = {}
-    families = await granted(writer, households)
+    families = await granted(runtime, writer, households)
     plain = [writer.submit(Civic, transfer(id_, TransferCode.ADJUSTMENT)) for id_ in families]
     rates["plain"], told = await timed(plain)
     assert told == {"done": households}
     for name, stock in (("flash", PIECES), ("all", households)):
-        wanted, families = await reward(runtime, stock), await granted(writer, households)
-        people = [Actor(new_id(), frozenset({"resident"}), None, None, id_) for id_ in families]
+        wanted, families = await reward(runtime, stock), await granted(runtime, writer, households)
+        people = [Actor(id_, frozenset({"resident"}), None, None, id_) for id_ in families]
         asked = [writer.submit(Redeem, Redemption(runtime.vault, who, wanted)) for who in people]
         rates[name], told = await timed(asked)
         refused = {"out_of_stock": households - stock} if stock < households else {}
@@ -131,8 +142,7 @@ async def run(url: str, folder: Path, households: int) -> list[dict[str, float]]
         app = create_app(settings, Directory({}))
         await stack.enter_async_context(app.router.lifespan_context(app))
         runtime = app.state.runtime
-        # However slow the machine, nobody is sent away.
-        writer = Writer(runtime.db, runtime.vault, runtime.metrics, wait_seconds=300)
+        writer = Writer(runtime.db, runtime.vault, runtime.metrics)
         stack.push_async_callback(writer.close)
         await one_round(runtime, writer, 300)
         collect_less_garbage()
@@ -147,7 +157,7 @@ def measure(households: int) -> Iterator[Figure]:
         rounds = asyncio.run(run(database(postgres, "flash"), Path(folder) / "keys", households))
     for what, name, wanted in (
         (f"{households:,} households at once for {PIECES} pieces", "flash", 1.0),
-        (f"{households:,} households at once for a piece each", "all", 0.2),
+        (f"{households:,} households at once for a piece each", "all", 0.5),
     ):
         ratios = [one[name] / one["plain"] for one in rounds]
         rate = statistics.median(one[name] for one in rounds)

@@ -32,7 +32,8 @@ from chassis.core import clock, keys
 from chassis.core.client import Directory
 from chassis.core.db import naming
 from chassis.core.ids import new_id
-from chassis.core.messages import MAX_BATCH, Envelope, Message, Subscriptions, publish
+from chassis.core.inbox import Subscriptions
+from chassis.core.messages import MAX_BATCH, Envelope, Message, publish
 from chassis.core.migrations import create_chassis_tables, create_job_tables, keep_headers_of_answers
 from chassis.core.runtime import Parts, Runtime
 from chassis.core.settings import ServiceSettings

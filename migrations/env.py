@@ -9,7 +9,7 @@ from typing import Any
 from alembic import context
 from sqlalchemy import MetaData
 
-from chassis.core import idempotency, messages  # noqa: F401  # their tables
+from chassis.core import idempotency, inbox, messages  # noqa: F401  # their tables
 from chassis.core.db import ChassisBase
 
 

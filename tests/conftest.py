@@ -21,7 +21,7 @@ from beiyuan.migrate import migrate
 from beiyuan.names import SERVICES
 from beiyuan.postgres import EmbeddedPostgres
 from chassis.core import db, idempotency, keys
-from tests.town import TestDatabase, Town, copy_of
+from tests.town import TestDatabase, Town, copy_of, trust_platform_keys
 
 # As in production, no traceback shows the values of variables.
 structlog.configure(
@@ -35,11 +35,17 @@ structlog.configure(
 settings.register_profile("tests", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
+trust_platform_keys()
+
 TEMPLATE = "beiyuan_template"
 ROOM_BYTES = 2 << 30
 
-# Settings come from the tests alone, but for which PostgreSQL it is, and for how long the storms of `make chaos` rage.
-KEPT = {"BEIYUAN_PG_BIN", "BEIYUAN_CHAOS_SECONDS", "BEIYUAN_CHAOS_SEED"}
+# Settings come from the tests alone, but for which PostgreSQL it is, for how long the storms of `make chaos` rage, and
+# how many histories of a coupon are tried.
+KEPT = {
+    *("BEIYUAN_PG_BIN", "BEIYUAN_CHAOS_SECONDS", "BEIYUAN_CHAOS_SEED"),
+    *("BEIYUAN_COUPON_EXAMPLES", "BEIYUAN_COUPON_SEED"),
+}
 for name in [name for name in os.environ if name.startswith("BEIYUAN_") and name not in KEPT]:
     del os.environ[name]
 

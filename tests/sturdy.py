@@ -17,6 +17,7 @@ from tests.ports import held_port
 PATIENCE_SECONDS = 60
 _UNDER_WAY = "backend_xid IS NOT NULL"
 _LAST_CRASH = "pg_stat_get_bgwriter_stat_reset_time()"
+_WRITERS = "backend_type IN ('walwriter', 'background writer', 'checkpointer')"
 
 
 class SturdyPostgres(EmbeddedPostgres):
@@ -25,6 +26,7 @@ class SturdyPostgres(EmbeddedPostgres):
     def __init__(self, data_dir: Path, held: socket.socket) -> None:
         super().__init__(data_dir, fsync=False)
         self._held_port: int = held.getsockname()[1]
+        self._standing_still: list[int] = []
 
     def _spawn(self, binaries: Any, account: Any, port: int, log: int) -> Any:
         return super()._spawn(binaries, account, self._held_port, log)
@@ -32,6 +34,29 @@ class SturdyPostgres(EmbeddedPostgres):
     def _launch(self, binaries: Any, account: Any) -> None:
         super()._launch(binaries, account)
         self._port = self._held_port
+
+    def hold_log(self) -> None:
+        """Until it crashes, its log is written when somebody commits, and never by those who write it in passing.
+
+        So whatever is not committed by then is lost, the transaction's id included, however slow the machine is.
+        """
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while len(writers := self._asked(f"SELECT pid FROM pg_stat_activity WHERE {_WRITERS}")) < 3:
+            assert time.monotonic() < deadline, "they do not begin"
+            time.sleep(0.02)
+        self._standing_still = [process for (process,) in writers]
+        self._tell_writers(signal.SIGSTOP)
+
+    def stop(self) -> None:
+        """End it, though its log may be held."""
+        self._tell_writers(signal.SIGCONT)
+        self._standing_still = []
+        super().stop()
+
+    def _tell_writers(self, number: signal.Signals) -> None:
+        for process in self._standing_still:
+            with suppress(ProcessLookupError):
+                kill(process, number)
 
     def kill(self) -> None:
         """SIGKILL to the postmaster and to all its children."""
@@ -41,6 +66,7 @@ class SturdyPostgres(EmbeddedPostgres):
             with suppress(ProcessLookupError):  # it is gone with its postmaster
                 kill(id_, signal.SIGKILL)
         process.wait()
+        self._standing_still = []
         self.stop()
 
     def crash(self) -> None:
@@ -52,6 +78,8 @@ class SturdyPostgres(EmbeddedPostgres):
         """The process of the transaction under way is killed; the server ends all others, and goes on from its log."""
         [(process, before)] = self._asked(f"SELECT pid, {_LAST_CRASH} FROM pg_stat_activity WHERE {_UNDER_WAY}")
         kill(process, signal.SIGKILL)
+        self._tell_writers(signal.SIGKILL)  # who stands still does not end with the others
+        self._standing_still = []
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
             with suppress(psycopg.OperationalError):
@@ -80,15 +108,9 @@ class SturdyPostgres(EmbeddedPostgres):
 
 @contextmanager
 def sturdy_postgres(folder: Path) -> Iterator[SturdyPostgres]:
-    """A server with its data in `folder`.
-
-    It takes no transaction id of its own accord, and writes its log when somebody commits rather than five times a
-    second: what was not committed when it is killed is lost, however slow the machine is.
-    """
+    """A server with its data in `folder`. It takes no transaction id of its own accord."""
     with held_port() as held, SturdyPostgres(folder / "data", held) as server:
         with psycopg.connect(server.url(), autocommit=True) as admin:
             admin.execute("ALTER SYSTEM SET autovacuum = off")
-            admin.execute("ALTER SYSTEM SET wal_writer_delay = '10s'")
-            admin.execute("ALTER SYSTEM SET bgwriter_delay = '10s'")
             admin.execute("SELECT pg_reload_conf()")
         yield server

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from uuid import UUID
 
 import httpx2
 import psycopg
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from fastapi import FastAPI
 
 from beiyuan.installation import service_settings
@@ -26,6 +28,7 @@ from chassis.core.runtime import Runtime
 from chassis.core.settings import ServiceSettings
 from chassis.core.tokens import encode_access_token
 from chassis.core.turnstile import Turnstile
+from services.points.merchants import platform
 
 ROLES = (
     "resident",
@@ -83,6 +86,12 @@ def copy_of(migrated: TestDatabase) -> Iterator[TestDatabase]:
             yield TestDatabase(name, migrated.server)
         finally:
             admin.execute(f'DROP DATABASE "{name}" WITH (FORCE)')
+
+
+def trust_platform_keys() -> None:
+    """From now on the platform's RSA keys are read without proof that they are sound: it takes most of a start."""
+    trusting = partial(load_pem_private_key, unsafe_skip_rsa_key_validation=True)
+    platform.load_pem_private_key = trusting  # type: ignore[attr-defined]
 
 
 def actor(

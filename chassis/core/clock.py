@@ -20,6 +20,11 @@ def today() -> date:
     return day_of(now())
 
 
+def hour_of(moment: datetime) -> datetime:
+    """The start of the clock hour, in which wrong codes and the like are counted."""
+    return moment.replace(minute=0, second=0, microsecond=0)
+
+
 def is_frozen() -> bool:
     """Whether time stands still here, so that no other clock need agree with ours."""
     return _frozen.get() is not None

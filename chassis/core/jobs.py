@@ -14,8 +14,9 @@ from procrastinate.jobs import Status
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core import clocks, idempotency, messages, relay
+from chassis.core import clocks, idempotency, inbox, relay
 from chassis.core.db import Database, driver_connection
+from chassis.core.metrics import Reading
 
 if TYPE_CHECKING:
     from chassis.core.runtime import Runtime
@@ -88,10 +89,12 @@ async def defer(session: AsyncSession, name: str, **arguments: Any) -> None:
     await app.configure_task(name, allow_unknown=False, connection=connection).defer_async(**arguments)
 
 
-async def failed(db: Database) -> int:
-    """How many jobs were given up, what they were to do undone."""
+async def _failed(db: Database) -> dict[tuple[str, ...], int]:
     async with db.transaction() as session:
-        return int(await session.scalar(text(_COUNT_FAILED)) or 0)
+        return {(): int(await session.scalar(text(_COUNT_FAILED)) or 0)}
+
+
+GIVEN_UP = Reading("beiyuan_jobs_failed", "Jobs given up, what they were to do undone", _failed)
 
 
 def job_app(service: str, db: Database, declared: list[Job]) -> procrastinate.App:
@@ -149,7 +152,7 @@ async def _forget(runtime: "Runtime") -> None:
     jobs that succeeded after one; those that failed after thirty, or once a later run has made good what they left.
     """
     await relay.prune(runtime.db, keep=timedelta(days=30))
-    await messages.forget_received(runtime.db, runtime.parts.subscriptions or {})
+    await inbox.forget_received(runtime.db, runtime.parts.subscriptions or {})
     await idempotency.prune(runtime.db, keep=timedelta(days=7))
     async with runtime.db.transaction() as session:  # before the later runs are forgotten themselves
         await session.execute(text(_FORGET_MADE_GOOD))

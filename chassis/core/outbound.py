@@ -9,14 +9,16 @@ read.
 import asyncio
 import re
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from contextvars import ContextVar
 from enum import StrEnum
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
+
+from chassis.core.names import Names
 
 MAX_URL = 500
 TIMEOUT_SECONDS = 5.0
@@ -26,7 +28,8 @@ Resolve = Callable[[str], Awaitable[Sequence[str]]]
 
 _HOST = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)+", re.IGNORECASE)
 _LOCAL_NAMES = ("localhost", "local", "internal", "lan", "home.arpa", "intranet", "corp", "home")
-_LOOKUPS_AT_ONCE = 64
+# aiohttp asks a resolver for a host and says nothing of the call that it is for.
+_behalf: ContextVar[Hashable] = ContextVar("behalf")
 
 _GLOBAL_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -120,8 +123,7 @@ def _fault_of_host(host: str) -> str | None:
 class Outbound:
     """Calls out, on connections of their own. `local_addresses` lets them reach this machine and its networks.
 
-    `resolve` is how names become addresses; the system's way if none is given, on threads of its own: names that are
-    slow to resolve keep nobody else waiting.
+    `resolve` is how names become addresses; the system's way if none is given.
     """
 
     def __init__(
@@ -136,11 +138,13 @@ class Outbound:
         self._resolver = _Resolver(resolve)
         self._session: aiohttp.ClientSession | None = None
 
-    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> int:
-        """Send `content`; the status of the answer. Raises CallFailed.
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str], *, behalf: Hashable = None) -> int:
+        """Send `content` on behalf of somebody; the status of the answer. Raises CallFailed.
 
-        The time runs over all of it, the look-up of the name included.
+        The time runs over all of it, the look-up of the name included. Somebody whose names are slow has only so many
+        looked up at once, and keeps nobody else waiting.
         """
+        _behalf.set(behalf)
         try:
             async with asyncio.timeout(self._timeout):
                 return await self._post(url, content, headers)
@@ -196,12 +200,11 @@ class Outbound:
         if self._session is not None:
             await self._session.close()  # and the resolver with it
             self._session = None
-        self._resolver.stop()
 
 
 class _Resolver(AbstractResolver):
     def __init__(self, resolve: Resolve | None) -> None:
-        self._threads: ThreadPoolExecutor | None = None
+        self._names = Names()
         self._resolve = resolve or self._look_up
 
     async def resolve(
@@ -216,20 +219,7 @@ class _Resolver(AbstractResolver):
         ]
 
     async def _look_up(self, host: str) -> Sequence[str]:
-        if self._threads is None:
-            self._threads = ThreadPoolExecutor(_LOOKUPS_AT_ONCE, thread_name_prefix="outbound-names")
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _addresses_of, host)
+        return await self._names.addresses_of(host, _behalf.get())
 
     async def close(self) -> None:
-        """What the connector calls at its end; the threads may serve the next one."""
-
-    def stop(self) -> None:
-        """Let the threads go; one that still waits for a name ends with that."""
-        if self._threads is not None:
-            self._threads.shutdown(wait=False, cancel_futures=True)
-            self._threads = None
-
-
-def _addresses_of(host: str) -> Sequence[str]:
-    found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-    return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        """What the connector calls at its end; there is nothing to close."""

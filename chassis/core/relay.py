@@ -32,7 +32,8 @@ from chassis.core.messages import (
     Result,
     channel,
 )
-from chassis.core.telemetry import Metrics, within_trace
+from chassis.core.metrics import Metrics, Reading
+from chassis.core.telemetry import within_trace
 
 log = structlog.get_logger(__name__)
 
@@ -237,7 +238,7 @@ def backoff_seconds(failures: int, *, longest: float) -> float:
     return pause * random.uniform(0.5, 1.0)  # noqa: S311  # spreading, not secrecy
 
 
-async def waiting(db: Database) -> dict[str, int]:
+async def waiting(db: Database) -> dict[tuple[str, ...], int]:
     """How many deliveries are pending and parked."""
     async with db.transaction() as session:
         rows = await session.execute(
@@ -245,7 +246,10 @@ async def waiting(db: Database) -> dict[str, int]:
             .where(Delivery.state.in_(["pending", "parked"]))
             .group_by(Delivery.state)
         )
-        return {"pending": 0, "parked": 0} | {row.state: row.deliveries for row in rows}
+        return {("pending",): 0, ("parked",): 0} | {(row.state,): row.deliveries for row in rows}
+
+
+WAITING = Reading("beiyuan_messages_waiting", "Messages not yet delivered", waiting, ("state",))
 
 
 async def prune(db: Database, *, keep: timedelta) -> int:

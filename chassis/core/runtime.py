@@ -14,12 +14,13 @@ from chassis.core import keys
 from chassis.core.client import Directory, ServiceClient
 from chassis.core.crypto import Vault
 from chassis.core.db import Database
-from chassis.core.jobs import Job, job_app
-from chassis.core.messages import Message, Pace, Subscription
+from chassis.core.inbox import Pace, Subscription
+from chassis.core.jobs import GIVEN_UP, Job, job_app
+from chassis.core.messages import Message
+from chassis.core.metrics import Metrics, Reading
 from chassis.core.paging import Cursors
-from chassis.core.relay import Relay
+from chassis.core.relay import WAITING, Relay
 from chassis.core.settings import ServiceSettings
-from chassis.core.telemetry import Metrics
 from chassis.core.tokens import AccessTokens, ServiceTokens
 
 JWKS_PATH = "/api/identity/.well-known/jwks.json"
@@ -39,6 +40,8 @@ class Parts:
     jobs: Sequence[Job] = ()
     followers: Sequence[Callable[["Runtime"], Awaitable[None]]] = ()
     """What goes on for as long as the process does where jobs are enabled. One that fails begins again."""
+    readings: Sequence[Reading] = ()
+    """What its metrics ask the database for, besides what every service's do."""
 
 
 class Runtime:
@@ -58,7 +61,7 @@ class Runtime:
         )
         self.client = ServiceClient(directory, self.service_tokens)
         self.access_tokens = AccessTokens(self._fetch_jwks)
-        self.metrics = Metrics(parts.name)
+        self.metrics = Metrics(parts.name, [WAITING, GIVEN_UP, *parts.readings])
         self.pace = Pace()
         self.closing: list[Callable[[], Awaitable[None]]] = []
         """What is to be finished when the service stops: awaited while it still has its database."""

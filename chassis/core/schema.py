@@ -26,6 +26,10 @@ class In(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
 
 
+class Nothing(In):
+    """A body of an action that needs no more than its path: an empty object."""
+
+
 class Out(BaseModel):
     """A response body or message: no field has a default, so every field is always present."""
 

@@ -1,4 +1,4 @@
-"""What a process says of itself: log lines, request and trace ids, counters.
+"""What a process says of itself: log lines, request and trace ids.
 
 A request id and a W3C trace context come in with a request, stand in every log line written for it, and go out with
 every call made for it. Bodies, phone numbers and names are never logged.
@@ -11,14 +11,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from functools import cache, partial
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{8,64}")
-_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _TRACEPARENT = re.compile(r"00-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 
 request_id: ContextVar[str | None] = ContextVar("request_id", default=None)
@@ -107,63 +104,3 @@ def configure_logging(*, level: str, json: bool) -> None:
     root.setLevel(level.upper())
     for noisy in ("uvicorn.error", "httpx2", "httpcore2", "procrastinate", "aiohttp.access", "PIL", "alembic"):
         logging.getLogger(noisy).setLevel(logging.WARNING)
-
-
-class Metrics:
-    """The counters of one service, in a registry of its own, since several services may share a process."""
-
-    def __init__(self, service: str) -> None:
-        self.registry = CollectorRegistry()
-        self.requests = Counter(
-            "beiyuan_requests",
-            "Requests answered",
-            ["service", "method", "route", "status"],
-            registry=self.registry,
-        )
-        self.seconds = Histogram(
-            "beiyuan_request_seconds",
-            "Time to answer",
-            ["service", "method", "route"],
-            registry=self.registry,
-        )
-        self.messages_sent = Counter(
-            "beiyuan_messages_sent",
-            "Messages by outcome",
-            ["service", "subscriber", "outcome"],
-            registry=self.registry,
-        )
-        self.messages_waiting = Gauge(
-            "beiyuan_messages_waiting",
-            "Messages not yet delivered",
-            ["service", "state"],
-            registry=self.registry,
-        )
-        self.jobs_failed = Gauge(
-            "beiyuan_jobs_failed",
-            "Jobs given up, what they were to do undone",
-            ["service"],
-            registry=self.registry,
-        )
-        self.batch_requests = Histogram(
-            "beiyuan_batch_requests",
-            "Requests that were carried out in one transaction",
-            ["service"],
-            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 5000),
-            registry=self.registry,
-        )
-        self.batch_wait_seconds = Histogram(
-            "beiyuan_batch_wait_seconds",
-            "Time from a request's arrival until the transaction that carries it out begins",
-            ["service"],
-            registry=self.registry,
-        )
-        self.service = service
-        # To look one up by its labels costs several times what counting does.
-        self._requests_of = cache(partial(self.requests.labels, service))
-        self._seconds_of = cache(partial(self.seconds.labels, service))
-
-    def count(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request that was answered; `route` is a template, one of few."""
-        known = method if method in _METHODS else "other"  # a caller may send any word
-        self._requests_of(known, route, status).inc()
-        self._seconds_of(known, route).observe(seconds)

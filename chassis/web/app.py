@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from time import perf_counter
 from typing import Annotated, Any
@@ -11,14 +11,13 @@ import structlog
 from fastapi import APIRouter, Body, Depends, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
 from fastapi.telemetry import TelemetryConfig
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from pydantic import BaseModel
-from sqlalchemy.exc import SQLAlchemyError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from chassis.core import jobs, messages, relay, telemetry
+from chassis.core import inbox, telemetry
 from chassis.core.client import Directory
 from chassis.core.errors import DomainError
 from chassis.core.messages import MAX_BATCH, Envelope, Result
@@ -201,15 +200,9 @@ def _operations() -> APIRouter:
 
     @router.get("/metrics")
     async def metrics(request: Request) -> Response:
-        """Counters for Prometheus; those that the database must be asked for are left out while it is away."""
+        """What Prometheus reads; what the database must be asked for is left out while it is away."""
         runtime = runtime_of(request)
-        runtime.metrics.messages_waiting.clear()
-        runtime.metrics.jobs_failed.clear()
-        with suppress(SQLAlchemyError):
-            for state, count in (await relay.waiting(runtime.db)).items():
-                runtime.metrics.messages_waiting.labels(runtime.name, state).set(count)
-            runtime.metrics.jobs_failed.labels(runtime.name).set(await jobs.failed(runtime.db))
-        return Response(generate_latest(runtime.metrics.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(await runtime.metrics.text(runtime.db), media_type=CONTENT_TYPE_LATEST)
 
     @router.post("/internal/messages")
     async def take_messages(
@@ -220,7 +213,7 @@ def _operations() -> APIRouter:
         """Take a batch of messages from another service; one result for each."""
         runtime = runtime_of(request)
         subscriptions = runtime.parts.subscriptions or {}
-        return BatchOut(results=await messages.receive(runtime.db, subscriptions, issuer, batch, runtime.pace))
+        return BatchOut(results=await inbox.receive(runtime.db, subscriptions, issuer, batch, runtime.pace))
 
     return router
 

@@ -19,6 +19,8 @@ from services.points.counter.jobs import jobs as counter_jobs
 from services.points.counter.routes import router as counter
 from services.points.coupons.jobs import jobs as coupon_jobs
 from services.points.coupons.routes import coupons, redemptions
+from services.points.downloads import Spreadsheets
+from services.points.erasure.subscribers import subscriptions as erasures
 from services.points.households.subscribers import subscriptions as households
 from services.points.ledger.jobs import jobs as ledger_jobs
 from services.points.ledger.messages import PointsExpiring
@@ -44,6 +46,7 @@ from services.points.settlement.routes import router as settlement
 from services.points.statements.routes import router as accounts
 from services.points.webhooks.jobs import jobs as webhook_jobs
 from services.points.webhooks.jobs import send_webhooks
+from services.points.webhooks.readings import READINGS as WEBHOOK_READINGS
 from services.points.webhooks.routes import router as webhooks
 
 MAX_BODY_BYTES = 4 << 20
@@ -52,7 +55,7 @@ MAX_BODY_BYTES = 4 << 20
 SERVICE = Service(
     parts=Parts(
         name="points",
-        subscriptions=facts.by_type | households.by_type,
+        subscriptions=facts.by_type | households.by_type | erasures.by_type,
         publishes=[PointsExpiring],
         jobs=[
             *ledger_jobs.declared,
@@ -63,6 +66,7 @@ SERVICE = Service(
             *counter_jobs.declared,
         ],
         followers=[follow_ledgers, seal, send_webhooks],
+        readings=WEBHOOK_READINGS,
     ),
     title="Two-way points 双向积分+",
     description="Two ledgers: `staff` measures the handling of orders, `civic` is earned and spent by households.",
@@ -108,6 +112,7 @@ def create_app(settings: PointsSettings, directory: Directory) -> FastAPI:
     app.state.by_hand = ByHand(settings.hand_posting_limit, settings.hand_posting_day_limit)
     app.state.merchant_numbers = Turnstile(wait_seconds=WAIT_SECONDS)
     app.state.platform_keys = keys
+    app.state.spreadsheets = Spreadsheets()
     app.state.seals = OnDemand(sealing_of(runtime))
     runtime.closing.append(app.state.seals.close)
     return app

@@ -46,9 +46,11 @@ ReadyMade = Callable[[Path, Binaries], Path]
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="only root has to avoid being root")
 
 LAUNCHER = """
-import json, os, select, sys
+import json, os, select, signal, sys
 from pathlib import Path
 from beiyuan.postgres import EmbeddedPostgres, PostgresError, find_binaries
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # what runs in a shell's background is deaf to it
 
 binaries = [b for b in find_binaries() if str(b.folder) == sys.argv[2]]
 try:

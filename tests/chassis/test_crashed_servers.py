@@ -19,8 +19,6 @@ from tests.chassis.toy.town import ToyDatabase, ToyTown
 from tests.sturdy import SturdyPostgres, sturdy_postgres
 
 pytestmark = pytest.mark.usefixtures("patient")
-ATTEMPTS = 20
-"""A server may write its log down at any time of its own accord; then no id is lost, and it is killed once more."""
 
 
 @pytest.fixture
@@ -95,14 +93,12 @@ async def outcome_of_a_lost_id(
         crash()
         used_again.append(sturdy.used_again(xid))
 
-    between.meanwhile = meanwhile
-    for _ in range(ATTEMPTS):
-        between.lose = "before commit"
-        error, there = await outcome(db, evidence=evidence)
-        assert not there
-        if used_again[-1]:
-            return error
-    raise AssertionError("no id was lost")
+    sturdy.hold_log()
+    between.lose, between.meanwhile = "before commit", meanwhile
+    error, there = await outcome(db, evidence=evidence)
+    assert not there
+    assert used_again == [True]
+    return error
 
 
 @pytest.mark.parametrize("crash", ["crash", "crash_of_itself"])

@@ -13,7 +13,8 @@ from chassis.core import idempotency
 from chassis.core.errors import IdempotencyKeyReused
 from chassis.core.idempotency import AnsweredMeanwhile, Reply, RequestKey
 from chassis.core.ids import new_id
-from chassis.core.messages import Envelope, Pace, Subscription, Subscriptions, receive
+from chassis.core.inbox import Pace, Subscription, Subscriptions, receive
+from chassis.core.messages import Envelope
 from chassis.web.auth import runtime_of
 from chassis.web.router import Router, reply_of, request_key, response_of
 from tests.chassis.toy.receiver import NoteWritten, take_note

@@ -96,7 +96,7 @@ async def test_of_200_families_racing_for_30_places_30_come_in_and_170_queue_in_
 async def test_two_processes_on_one_database_give_no_seat_twice(
     events: Events, events_database: TestDatabase, keys_dir: Path, tmp_path: Path
 ) -> None:
-    families, activity_id = await gather_families(events, 120), await events.opened(capacity=PLACES)
+    families, activity_id = await gather_families(events, 60), await events.opened(capacity=PLACES)
     async with (
         events_on(events_database, keys_dir, tmp_path, identity=events.identity) as (second, _),
         served(events.town.apps["events"]) as one,
@@ -104,9 +104,9 @@ async def test_two_processes_on_one_database_give_no_seat_twice(
         connected(one, other) as clients,
     ):
         answers = await race(events, clients, activity_id, families)
-    assert Counter(answer.status_code for answer in answers) == {201: 120}
-    assert Counter(answer.json()["state"] for answer in answers) == {"confirmed": PLACES, "waitlisted": 120 - PLACES}
-    assert [one.rank for one in await events.signups(activity_id)] == [None] * PLACES + list(range(1, 121 - PLACES))
+    assert Counter(answer.status_code for answer in answers) == {201: 60}
+    assert Counter(answer.json()["state"] for answer in answers) == {"confirmed": PLACES, "waitlisted": 60 - PLACES}
+    assert [one.rank for one in await events.signups(activity_id)] == [None] * PLACES + list(range(1, 61 - PLACES))
     await events.check_seats(activity_id)
 
 

@@ -45,16 +45,25 @@ async def test_whoever_deletes_their_account_leaves_no_name_no_phone_and_no_way_
     assert (row["id"], row["state"], sealed) == (actor.id, "deleted", [None] * 4)
 
 
-async def test_orders_are_told_whose_contact_is_to_be_erased_by_the_id_alone(street: Street) -> None:
+async def told_of(street: Street, person_id: str) -> list[Any]:
+    """Who was told what of a person."""
+    return await street.rows(
+        "SELECT type, subscriber, data - 'occurred_at' FROM message JOIN delivery ON message_sequence = sequence "
+        "WHERE message.aggregate = :aggregate ORDER BY subscriber",
+        aggregate=f"person/{person_id}",
+    )
+
+
+def erased(person_id: str) -> list[Any]:
+    """That whoever keeps anything of a person was told once to erase it."""
+    return [("identity.person_deleted.v1", service, {"person_id": person_id}) for service in ("orders", "points")]
+
+
+async def test_whoever_keeps_something_of_a_person_is_told_whose_it_was_by_the_id_alone(street: Street) -> None:
     someone = await street.someone()
     household = await someone.household_id()
     await delete(someone)
-    told = await street.rows(
-        "SELECT type, subscriber, data - 'occurred_at' FROM message JOIN delivery ON message_sequence = sequence "
-        "WHERE message.aggregate = :aggregate",
-        aggregate=f"person/{someone.id}",
-    )
-    assert told == [("identity.person_deleted.v1", "orders", {"person_id": someone.id})]
+    assert await told_of(street, someone.id) == erased(someone.id)
     assert await street.last_told(household) == {
         "household_id": household,
         "version": 2,
@@ -112,15 +121,31 @@ async def test_children_of_the_last_guardian_are_erased_only_if_that_is_said(str
         assert [error["name"] for error in answer.json()["errors"]] == ["body.with_children"]
     assert child in await mother.member_ids()
     await delete(mother, ALL)
-    erased = await street.rows(
+    rows = await street.rows(
         "SELECT id::text, name_sealed, birth_sealed FROM person WHERE id IN (:child, :mother) ORDER BY id",
         child=child,
         mother=mother.id,
     )
-    assert erased == [(who, None, None) for who in sorted([mother.id, child])]
+    assert rows == [(who, None, None) for who in sorted([mother.id, child])]
+    for who in (mother.id, child):
+        assert await told_of(street, who) == erased(who)
     assert (await street.last_told(household))["members"] == []
     ended = await street.rows("SELECT ended_because, ended_by::text FROM consent WHERE id = :id", id=consent)
     assert ended == [("deleted", mother.id)]
+
+
+@pytest.mark.parametrize("ends", ["removed", "consent withdrawn"])
+async def test_of_a_child_whose_record_ends_everybody_is_told_to_erase_what_they_keep(
+    street: Street, ends: str
+) -> None:
+    mother = await street.someone()
+    child = await mother.add_child()
+    if ends == "removed":
+        await mother.done("DELETE", f"/household/children/{child}")
+    else:
+        [consent] = (await mother.member(child))["consents"]
+        await mother.done("POST", f"/consents/{consent['id']}/withdraw")
+    assert await told_of(street, child) == erased(child)
 
 
 async def test_a_sole_guardian_does_not_leave_a_child_to_somebody_who_is_none(street: Street) -> None:

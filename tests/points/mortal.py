@@ -19,6 +19,7 @@ from chassis.core.client import Directory
 from chassis.core.telemetry import configure_logging
 from services.points.app import create_app
 from services.points.settings import PointsSettings
+from tests.town import trust_platform_keys
 
 PR_SET_PDEATHSIG = 1
 DIES = "X-Dies"
@@ -27,6 +28,7 @@ ANSWERING = "answering"
 
 processes = multiprocessing.get_context("forkserver")  # it imports the service once, and then only forks
 processes.set_forkserver_preload(["tests.points.mortal"])
+trust_platform_keys()
 
 
 class Mortal:

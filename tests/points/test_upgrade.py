@@ -109,6 +109,11 @@ def migrate_to(database: TestDatabase, revision: str) -> None:
         admin.execute(
             "ALTER DEFAULT PRIVILEGES IN SCHEMA points GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO beiyuan_points"
         )
+    upgrade(database, revision)
+
+
+def upgrade(database: TestDatabase, revision: str) -> None:
+    """The points schema, which is there, on to a revision."""
     url = database.admin_url.replace("postgresql://", "postgresql+psycopg://")
     engine = create_engine(url, connect_args={"options": "-c search_path=points"})
     with engine.connect() as connection:

@@ -32,6 +32,7 @@ class ClerkPages:
             Route(f"{AT}/clerks", handled(self._calls, self.invite), methods=["POST"]),
             Route(f"{AT}/clerks/{{clerk_id}}", handled(self._calls, self.ask_revoke), methods=["GET"]),
             Route(f"{AT}/clerks/{{clerk_id}}", handled(self._calls, self.revoke), methods=["POST"]),
+            Route(f"{AT}/clerks/{{clerk_id}}/invite", handled(self._calls, self.invite_again), methods=["POST"]),
         ]
 
     async def show(self, request: Request, session: Session) -> Response:
@@ -53,9 +54,20 @@ class ClerkPages:
             if refused.status != 422:
                 raise
             return await _clerks_page(session, counter, name=name, error=_NAME)
-        link = str(request.url.replace(path=HOME, query="", fragment=""))
-        qr = segno.make(link, error="m").svg_inline(scale=5, border=3, dark="#000", light="#fff", omitsize=True)
-        return shop_page("invitation.html", counter=counter, made=made, link=link, qr=qr)
+        return _invitation_page(request, counter, made)
+
+    async def invite_again(self, request: Request, session: Session) -> Response:
+        """Another code for somebody who has not joined yet; the list, where they have meanwhile."""
+        counter = await _managed(request, session)
+        clerk = await _clerk(request, session, counter)
+        key = forms.key_of(await forms.read_form(request))
+        try:
+            made = await session.post(Invitation, f"{_api(counter)}/{clerk.id}/invite", {}, key=key)
+        except Refused as refused:
+            if refused.code != "clerk_joined":
+                raise
+            return to(f"{counter.path}/clerks")
+        return _invitation_page(request, counter, made)
 
     async def ask_revoke(self, request: Request, session: Session) -> Response:
         """Whether this clerk is to do nothing more here."""
@@ -69,6 +81,12 @@ class ClerkPages:
         clerk = await _clerk(request, session, counter)
         await session.post(Clerk, f"{_api(counter)}/{clerk.id}/revoke", {})
         return to(f"{counter.path}/clerks#revoked")
+
+
+def _invitation_page(request: Request, counter: Counter, made: Invitation) -> Response:
+    link = str(request.url.replace(path=HOME, query="", fragment=""))
+    qr = segno.make(link, error="m").svg_inline(scale=5, border=3, dark="#000", light="#fff", omitsize=True)
+    return shop_page("invitation.html", counter=counter, made=made, link=link, qr=qr)
 
 
 async def _clerks_page(

@@ -15,16 +15,27 @@ if (field) {
     input.value = digits.replace(/(\d{4})(?=\d)/g, "$1 ");
   });
 
-  if ("BarcodeDetector" in window && navigator.mediaDevices?.getUserMedia) {
-    const scan = document.createElement("button");
-    scan.type = "button";
-    scan.className = "scan";
-    scan.textContent = "扫顾客的二维码";
-    scan.onclick = () => startScanning(form, input, scan);
-    field.before(scan);
-    form.querySelector("button:not([type])").className = "quiet"; // scanning comes first
-    field.querySelector("label").textContent = "或者输入券码（20 位数字）";
-  }
+  canScan().then((can) => (can ? offerScanning(form, input) : sayThatDigitsAreTyped()));
+}
+
+async function canScan() {
+  if (!("BarcodeDetector" in window) || !navigator.mediaDevices?.getUserMedia) return false;
+  return (await BarcodeDetector.getSupportedFormats()).includes("qr_code"); // some have the name and read nothing
+}
+
+function offerScanning(form, input) {
+  const scan = document.createElement("button");
+  scan.type = "button";
+  scan.className = "scan";
+  scan.textContent = "扫顾客的二维码";
+  scan.onclick = () => startScanning(form, input, scan);
+  field.before(scan);
+  form.querySelector("button:not([type])").className = "quiet"; // scanning comes first
+  field.querySelector("label").textContent = "或者输入券码（20 位数字）";
+}
+
+function sayThatDigitsAreTyped() {
+  field.querySelector(".hint").prepend("这个浏览器不能扫码，请手动输入：");
 }
 
 async function startScanning(form, input, scan) {

@@ -7,7 +7,7 @@ from fastapi import Query
 
 from chassis.core import clock
 from chassis.core.paging import InvalidCursor
-from chassis.core.schema import Page
+from chassis.core.schema import Nothing, Page
 from chassis.web.deps import CursorsDep, SessionDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
@@ -18,7 +18,6 @@ from services.events.activities.schemas import (
     ActivityFilters,
     ActivityIn,
     ActivityOut,
-    Nothing,
     ReasonIn,
     SettingsIn,
     SettingsOut,

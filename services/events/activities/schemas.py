@@ -24,10 +24,6 @@ CategoryIn = Annotated[
 ]
 
 
-class Nothing(In):
-    """An empty object: the action needs nothing more than its activity."""
-
-
 class ReasonIn(In):
     """Why."""
 

@@ -131,7 +131,7 @@ async def _arrive(session: AsyncSession, actor: Actor, household_id: UUID, activ
 
 
 async def _check_code(session: AsyncSession, vault: Vault, visit: _Visit, offered: str) -> None:
-    tries = await queries.lock_tries(session, visit.activity.id, visit.family.id, rules.hour_of(visit.at))
+    tries = await queries.lock_tries(session, visit.activity.id, visit.family.id, clock.hour_of(visit.at))
     rules.check_may_try(tries, visit.at)
     if not rules.is_right(venue_key(vault, visit.activity.id), offered, visit.at):
         tries.wrong += 1

@@ -7,13 +7,13 @@ from fastapi import Query
 
 from chassis.core import clock
 from chassis.core.paging import InvalidCursor
-from chassis.core.schema import Page
+from chassis.core.schema import Nothing, Page
 from chassis.web.deps import CursorsDep, SessionDep, VaultDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.events.activities import queries as activities
 from services.events.activities.errors import ActivityNotFound, ActivityOver, NotOrganiser, WrongState
-from services.events.activities.schemas import ActivityOut, Nothing
+from services.events.activities.schemas import ActivityOut
 from services.events.attendance import actions, queries
 from services.events.attendance.errors import (
     AlreadyVerified,

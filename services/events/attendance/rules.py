@@ -73,11 +73,6 @@ def is_right(key: bytes, offered: str, at: datetime) -> bool:
     return any(hmac.compare_digest(venue_code(key, step), offered) for step in (now - 1, now, now + 1))
 
 
-def hour_of(at: datetime) -> datetime:
-    """The start of the clock hour, in which wrong codes are counted."""
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
 def check_may_try(tries: VenueTries, at: datetime) -> None:
     """Raises TooManyVenueCodes if this household has offered its share of wrong codes this hour."""
     if tries.wrong >= WRONG_CODES_AN_HOUR:

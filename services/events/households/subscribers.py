@@ -2,7 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core.messages import Envelope, Subscriptions
+from chassis.core.inbox import Subscriptions
+from chassis.core.messages import Envelope
 from services.events.households import actions
 from services.events.households.schemas import HouseholdSnapshot
 

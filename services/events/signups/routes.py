@@ -6,13 +6,12 @@ from uuid import UUID
 from fastapi import Depends, Query, Request
 
 from chassis.core.paging import InvalidCursor
-from chassis.core.schema import Page
+from chassis.core.schema import Nothing, Page
 from chassis.web.deps import CursorsDep, RuntimeDep, SessionDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.events.activities.errors import ActivityNotFound, NotOrganiser
 from services.events.activities.queries import own_activity
-from services.events.activities.schemas import Nothing
 from services.events.deps import HouseholdDep, TurnDep, household_of
 from services.events.households.errors import ConsentRequired, NoHousehold, NotAMember, NotOfHousehold
 from services.events.households.queries import family

@@ -7,10 +7,12 @@ from chassis.core.messages import Message
 
 
 class PersonDeleted(Message):
-    """Somebody deleted their account: whoever keeps their name or phone erases it. The id stays as a pseudonym."""
+    """A person's data were erased: an account was deleted, or a child's record. Whoever keeps a name, a phone or what
+    somebody is erases it. The id stays as a pseudonym.
+    """
 
     type: ClassVar[str] = "identity.person_deleted.v1"
-    to: ClassVar[tuple[str, ...]] = ("orders",)
+    to: ClassVar[tuple[str, ...]] = ("orders", "points")
 
     person_id: UUID
 

@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from chassis.core import clock, idempotency, ids
 from chassis.core.beijing import day_of
 from chassis.core.crypto import Vault
+from chassis.core.messages import publish
+from services.identity.deletion.messages import PersonDeleted
 from services.identity.guardianship import queries, rules
 from services.identity.guardianship.errors import ChildAlreadyThere, ConsentNotFound
 from services.identity.guardianship.schemas import ChildIn, ConsentIn
@@ -137,6 +139,7 @@ async def erase_child(
     for consent in (await queries.consents_in_force(session, child_id)).values():
         rules.end(consent, because, at, by=by)
     await session.execute(delete(Membership).where(Membership.person_id == child_id))
+    await publish(session, PersonDeleted(occurred_at=at, person_id=child_id))
 
 
 async def children_who_turned_fourteen(

@@ -3,6 +3,7 @@
 from uuid import UUID
 
 from chassis.core import clock
+from chassis.core.schema import Nothing
 from chassis.web.deps import SessionDep, VaultDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
@@ -29,7 +30,7 @@ from services.identity.guardianship.schemas import (
 )
 from services.identity.households import queries as households
 from services.identity.households.errors import HouseholdFull, NoHousehold, NotAdult
-from services.identity.households.schemas import Member, Nothing
+from services.identity.households.schemas import Member
 from services.identity.people.errors import PersonGone
 from services.identity.permissions import SignedIn
 

@@ -4,6 +4,7 @@ from uuid import UUID
 
 from chassis.core import clock
 from chassis.core.errors import Unavailable
+from chassis.core.schema import Nothing
 from chassis.web.auth import ClientAddress
 from chassis.web.deps import SessionDep, VaultDep
 from chassis.web.problems import problems
@@ -28,7 +29,7 @@ from services.identity.households.errors import (
     TooManyWrongInvitations,
 )
 from services.identity.households.rules import JoinLimits
-from services.identity.households.schemas import HouseholdSnapshot, InvitationOut, JoinIn, NewHousehold, Nothing
+from services.identity.households.schemas import HouseholdSnapshot, InvitationOut, JoinIn, NewHousehold
 from services.identity.people.errors import PersonGone
 from services.identity.permissions import FromEvents, SignedIn
 from services.identity.settings import IdentitySettings

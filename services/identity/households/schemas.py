@@ -23,10 +23,6 @@ def normalise_code(value: str) -> str:
     return code
 
 
-class Nothing(In):
-    """No input is needed: an empty object, or no body at all."""
-
-
 class ConsentInForce(Out):
     """A guardian's consent that is alive."""
 

@@ -55,7 +55,7 @@ async def issue_code(
     `code` is given in demonstrations only. Raises TooManyCodes.
     """
     at = clock.now()
-    count = await queries.lock_address(session, _address(vault, address), _ASKED, rules.hour_of(at))
+    count = await queries.lock_address(session, _address(vault, address), _ASKED, clock.hour_of(at))
     rules.check_address_may_ask(count, limits.codes_per_address, at)
     row = await queries.lock_phone(session, people.fingerprint(vault, phone), at)
     rules.check_phone_may_receive(row.sent_at, limits.codes_per_phone, at)
@@ -146,7 +146,7 @@ async def _check_code(
     session: AsyncSession, vault: Vault, request: TokenRequest, *, address: str, limits: rules.Limits
 ) -> SignInCode:
     at = clock.now()
-    count = await queries.lock_address(session, _address(vault, address), _WRONG, rules.hour_of(at))
+    count = await queries.lock_address(session, _address(vault, address), _WRONG, clock.hour_of(at))
     rules.check_address_may_try(count, limits.wrong_tries_per_address, at)
     row = await queries.lock_code(session, people.fingerprint(vault, request.phone))
     if row and rules.is_right(row, _code_hash(vault, request.phone, request.code), limits.tries_per_code, at):

@@ -53,11 +53,6 @@ def is_loopback(address: str) -> bool:
         return False
 
 
-def hour_of(at: datetime) -> datetime:
-    """The start of the clock hour."""
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
 def check_address_may_ask(count: AddressCount, limit: int, at: datetime) -> None:
     """Raises TooManyCodes if this address has asked for its share of codes this hour."""
     if count.uses >= limit:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from fastapi import Depends, Path, Response
 
-from chassis.core.schema import Text
+from chassis.core.schema import Nothing, Text
 from chassis.core.tokens import InvalidToken
 from chassis.web.deps import SessionDep, VaultDep
 from chassis.web.problems import problems
@@ -42,7 +42,7 @@ from services.orders.photos.routes import JPEG, Size, picture
 from services.orders.places.errors import QrCodeRevoked, QrCodeUnknown
 from services.orders.workflow import actions as workflow
 from services.orders.workflow.errors import OrderNotFound, WrongState
-from services.orders.workflow.schemas import Nothing, OrderOut
+from services.orders.workflow.schemas import OrderOut
 
 router = Router(prefix="/api/orders", tags=["reports"])
 tracking = Router(prefix="/api/orders/track", tags=["private link"])

@@ -2,7 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core.messages import Envelope, Subscriptions
+from chassis.core.inbox import Subscriptions
+from chassis.core.messages import Envelope
 from services.orders.places import actions
 from services.orders.places.schemas import OrganisationRecorded
 

@@ -6,7 +6,7 @@ from uuid import UUID
 from fastapi import Query
 
 from chassis.core.paging import InvalidCursor
-from chassis.core.schema import Page
+from chassis.core.schema import Nothing, Page
 from chassis.web.deps import CursorsDep, SessionDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
@@ -26,7 +26,6 @@ from services.orders.workflow.errors import (
 )
 from services.orders.workflow.schemas import (
     MeetIn,
-    Nothing,
     OrderDetail,
     OrderFilters,
     OrderOut,

@@ -19,10 +19,6 @@ Note = Annotated[str, Text(1000)]
 Reason = Annotated[str, Text(500)]
 
 
-class Nothing(In):
-    """An empty object: the action needs nothing more than its order."""
-
-
 class PoolIn(In):
     """Which unit the order goes to."""
 

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core.messages import Envelope, Subscriptions
+from chassis.core.inbox import Subscriptions
+from chassis.core.messages import Envelope
 from services.points.awards import actions
 from services.points.awards.facts import FACTS, ToldFact
 

@@ -185,6 +185,11 @@ async def strike_off_roll(session: AsyncSession, roll: Roll, person_id: UUID) ->
     await session.execute(delete(RollEntry).where(RollEntry.audience == roll, RollEntry.person_id == person_id))
 
 
+async def strike_off_rolls(session: AsyncSession, person_id: UUID) -> None:
+    """Somebody deleted their account: no roll says any more what they are."""
+    await session.execute(delete(RollEntry).where(RollEntry.person_id == person_id))
+
+
 def _fill(reward: Reward, draft: RewardDraft) -> None:
     for name, value in draft.model_dump(exclude={"merchants", "version"}).items():
         setattr(reward, name, value)

@@ -21,6 +21,9 @@ from services.points.registry.errors import StoreNotFound
 from services.points.registry.rules import check_may_change
 from services.points.registry.terms import MerchantEventKind
 
+_LEFT = "本人注销账号"
+"""Why a clerk was revoked who deleted their account."""
+
 
 async def invite(
     session: AsyncSession, vault: Vault, actor: Actor, merchant_id: UUID, wanted: ClerkIn
@@ -95,11 +98,16 @@ async def revoke(session: AsyncSession, actor: Actor, merchant_id: UUID, clerk_i
     """
     check_may_change(actor, merchant_id)
     clerk = await queries.lock_clerk(session, merchant_id, clerk_id)
-    if clerk.revoked_at is None:
-        clerk.revoked_at, clerk.revoked_by = clock.now(), actor.id
-        clerk.code_hash = clerk.code_expires_at = None
-        note(session, merchant_id, actor.id, MerchantEventKind.CLERK_REVOKED, subject=str(clerk_id))
+    _revoke(session, clerk, actor.id)
     return clerk
+
+
+async def leave_all(session: AsyncSession, person_id: UUID) -> None:
+    """Somebody deleted their account: they are a clerk nowhere any more, and nobody's list has a name for them."""
+    for clerk in await queries.lock_clerkships(session, person_id):
+        _revoke(session, clerk, person_id, _LEFT)
+        clerk.name_sealed = None
+    await session.flush()
 
 
 async def record_clerk(
@@ -126,6 +134,15 @@ async def record_clerk(
         )
     )
     await session.flush()
+
+
+def _revoke(session: AsyncSession, clerk: Clerk, by: UUID, reason: str | None = None) -> None:
+    if clerk.revoked_at is not None:
+        return
+    clerk.revoked_at, clerk.revoked_by = clock.now(), by
+    clerk.code_hash = clerk.code_expires_at = None
+    kind = MerchantEventKind.CLERK_REVOKED
+    note(session, clerk.merchant_id, by, kind, subject=str(clerk.id), reason=reason)
 
 
 async def _give_code(session: AsyncSession, vault: Vault, clerk: Clerk, at: datetime) -> str:

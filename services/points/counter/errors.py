@@ -33,14 +33,6 @@ class OwnCoupon(Forbidden):
     title, title_zh = "Somebody else must redeem your household's coupon", "本人家庭的券须由他人核销"
 
 
-class CodeOrToken(Invalid):
-    """Exactly one of the two says which coupon it is."""
-
-    def __init__(self) -> None:
-        reason = "exactly one of coupon_code and token is needed"
-        super().__init__(fields=[FieldError("body.coupon_code", reason), FieldError("body.token", reason)])
-
-
 class CounterTokenInvalid(Invalid):
     """Not a token that this person was given at this counter."""
 

@@ -8,11 +8,12 @@ from chassis.core import clock
 from chassis.core.crypto import Vault
 from chassis.core.errors import DomainError
 from services.points.counter import queries, rules
-from services.points.counter.errors import CodeOrToken, MerchantSuspended, OwnCoupon
+from services.points.counter.errors import MerchantSuspended, OwnCoupon
 from services.points.counter.redeeming import CounterUse
 from services.points.counter.schemas import LookOut, UseIn
 from services.points.counter.terms import Place
 from services.points.coupons import actions as coupons
+from services.points.coupons.errors import CodeOrToken
 from services.points.coupons.life import Till, check_usable
 from services.points.coupons.rules import read_code, state_at
 from services.points.coupons.tables import Coupon
@@ -52,7 +53,7 @@ def use_asked(vault: Vault, place: Place, wanted: UseIn) -> CounterUse:
     Raises CodeOrToken, CouponCodeMalformed, CounterTokenInvalid.
     """
     if (wanted.coupon_code is None) == (wanted.token is None):
-        raise CodeOrToken
+        raise CodeOrToken("token")
     if wanted.coupon_code is not None:
         coupon_id, otp = read_code(wanted.coupon_code)
         return CounterUse(place, vault, coupon_id, otp, None)

@@ -1,6 +1,6 @@
 """Reading clerks, and who may stand at which counter."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -17,7 +17,7 @@ from services.points.counter import rules
 from services.points.counter.errors import ClerkNotFound, NotAtThisCounter
 from services.points.counter.schemas import ClerkOut
 from services.points.counter.tables import Clerk, ClerkTry
-from services.points.counter.terms import Counter, Place, Standing
+from services.points.counter.terms import GONE, Counter, CounterRole, Place
 from services.points.coupons.tables import Coupon
 from services.points.merchants.tables import Merchant, Store
 from services.points.merchants.terms import MerchantState
@@ -37,7 +37,7 @@ def shown(vault: Vault, clerk: Clerk) -> ClerkOut:
     return ClerkOut(
         id=clerk.id,
         store_id=clerk.store_id,
-        name=vault.open(clerk.name_sealed, name_context(clerk.id)),
+        name=_name_of(vault, clerk),
         state=rules.clerk_state(clerk, clock.now()),
         invited_at=clerk.invited_at,
         code_expires_at=clerk.code_expires_at,
@@ -72,6 +72,12 @@ async def lock_clerk(session: AsyncSession, merchant_id: UUID, clerk_id: UUID) -
     return clerk
 
 
+async def lock_clerkships(session: AsyncSession, person_id: UUID) -> Sequence[Clerk]:
+    """Wherever somebody is or was a clerk, locked until the transaction ends."""
+    statement = select(Clerk).where(Clerk.person_id == person_id).order_by(Clerk.id).with_for_update()
+    return (await session.scalars(statement.execution_options(populate_existing=True))).all()
+
+
 async def lock_invitation(session: AsyncSession, code_hash: bytes) -> Clerk | None:
     """The invitation with this code, locked until the transaction ends; None where there is none."""
     statement = select(Clerk).where(Clerk.code_hash == code_hash).with_for_update()
@@ -101,7 +107,7 @@ async def lock_tries(session: AsyncSession, person_id: UUID) -> ClerkTry:
     """How often somebody typed a wrong code this hour, begun if need be, locked until the transaction ends."""
     statement = (
         insert(ClerkTry)
-        .values(person_id=person_id, hour=rules.hour_of(clock.now()), wrong=0)
+        .values(person_id=person_id, hour=clock.hour_of(clock.now()), wrong=0)
         .on_conflict_do_update(
             index_elements=[ClerkTry.person_id, ClerkTry.hour],
             set_={"wrong": ClerkTry.wrong},  # changes nothing, but locks the row and returns it
@@ -178,9 +184,7 @@ async def names_of_clerks(
     """What a merchant's manager calls these people, by the last invitation that they accepted."""
     statement = select(Clerk).where(Clerk.merchant_id == merchant_id, Clerk.person_id.in_(person_ids))
     clerks = await session.scalars(statement.order_by(Clerk.joined_at, Clerk.id))
-    return {
-        clerk.person_id: vault.open(clerk.name_sealed, name_context(clerk.id)) for clerk in clerks if clerk.person_id
-    }
+    return {clerk.person_id: _name_of(vault, clerk) for clerk in clerks if clerk.person_id}
 
 
 async def _clerks_at(session: AsyncSession, places: Collection[Place], *, lock: bool) -> set[tuple[UUID, UUID, str]]:
@@ -190,6 +194,10 @@ async def _clerks_at(session: AsyncSession, places: Collection[Place], *, lock: 
     statement = select(*columns).where(Clerk.revoked_at.is_(None), tuple_(*columns).in_(asked)).order_by(Clerk.id)
     rows = await session.execute(statement.with_for_update(read=True) if lock else statement)
     return {(row.person_id, row.merchant_id, row.store_id) for row in rows}
+
+
+def _name_of(vault: Vault, clerk: Clerk) -> str:
+    return vault.open(clerk.name_sealed, name_context(clerk.id)) if clerk.name_sealed else GONE
 
 
 def _clerkship(place: Place) -> tuple[UUID, UUID, str]:
@@ -204,5 +212,5 @@ def _counter(merchant: Merchant, store: Store, managed: UUID | None) -> Counter:
         store_id=store.id,
         store_name=store.name,
         suspended=merchant.state is MerchantState.SUSPENDED,
-        standing=Standing.MANAGER if managed == merchant.id else Standing.CLERK,
+        standing=CounterRole.MANAGER if managed == merchant.id else CounterRole.CLERK,
     )

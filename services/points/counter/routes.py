@@ -12,7 +12,6 @@ from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.points.counter import looking, queries
 from services.points.counter.errors import (
-    CodeOrToken,
     CounterTokenInvalid,
     MerchantSuspended,
     NotAtThisCounter,
@@ -32,6 +31,7 @@ from services.points.counter.schemas import (
 from services.points.counter.terms import Place
 from services.points.counter.today import today_at
 from services.points.coupons.errors import (
+    CodeOrToken,
     CouponCodeStale,
     CouponExpired,
     CouponLocked,

@@ -1,11 +1,9 @@
 """Invitations of clerks, and what stands for a coupon between looking and redeeming. Pure."""
 
-import base64
-import hmac
 import secrets
-from binascii import Error as Base64Error
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
+from services.points import tokens
 from services.points.counter.errors import ClerkJoined, CounterTokenInvalid, InvitationWrong, TooManyInvitationTries
 from services.points.counter.tables import Clerk, ClerkTry
 from services.points.counter.terms import ClerkState, Place
@@ -19,7 +17,6 @@ CLERKS = 500
 """So many may be invited or active at a merchant's stores at a time."""
 TOKEN_GOOD_FOR = timedelta(minutes=5)
 """Longer than the tills' 120 s: somebody reads the page, fetches the bread, and presses."""
-_ID_DIGITS, _TIME_DIGITS, _MAC_BYTES = 14, 10, 24
 
 
 def new_code() -> str:
@@ -64,28 +61,16 @@ def token_expiry(at: datetime) -> datetime:
 
 
 def counter_token(key: bytes, place: Place, coupon_id: str, at: datetime) -> str:
-    """What stands for a coupon's code, for this person at this counter, for five minutes. Nothing is kept of it."""
-    said = f"{coupon_id}{int(token_expiry(at).timestamp()):0{_TIME_DIGITS}d}".encode()
-    return base64.urlsafe_b64encode(said + _mac(key, place, said)).decode()
+    """What stands for a coupon's code, for this person at this counter, for five minutes."""
+    return tokens.make(key, _holder(place), coupon_id, token_expiry(at))
 
 
 def read_counter_token(key: bytes, place: Place, token: str) -> tuple[str, datetime]:
     """The coupon's id, and when the token expires (which it may have). Raises CounterTokenInvalid."""
-    try:
-        raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-    except (UnicodeEncodeError, Base64Error):
-        raise CounterTokenInvalid from None
-    said, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-    if not hmac.compare_digest(mac, _mac(key, place, said)):
+    if (found := tokens.read(key, _holder(place), token)) is None:
         raise CounterTokenInvalid
-    return said[:_ID_DIGITS].decode(), datetime.fromtimestamp(int(said[_ID_DIGITS:]), UTC)
+    return found
 
 
-def hour_of(at: datetime) -> datetime:
-    """The start of the clock hour."""
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
-def _mac(key: bytes, place: Place, said: bytes) -> bytes:
-    bound = f"{place.person_id}\n{place.merchant_id}\n{place.store_id}\n".encode()
-    return hmac.digest(key, bound + said, "sha256")[:_MAC_BYTES]
+def _holder(place: Place) -> tuple[str, ...]:
+    return str(place.person_id), str(place.merchant_id), place.store_id

@@ -7,14 +7,13 @@ from uuid import UUID
 from pydantic import Field, StringConstraints
 
 from chassis.core.schema import In, Out, Text
-from services.points.counter.terms import ClerkState, Counter, Standing
+from services.points.counter.terms import ClerkState, Counter, CounterRole
 from services.points.coupons.life import RETURN_WITHIN
 from services.points.coupons.life import Standing as CouponStanding
 from services.points.coupons.terms import CouponState
-from services.points.merchants.schemas import CouponCode, CouponId, StoreId
+from services.points.merchants.fields import CouponCode, CouponId, StoreId, UseNo
 
 Token = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_-]{1,200}$")]
-UseNo = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{18,24}$")]
 InvitationCode = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{8}$")]
 
 
@@ -60,7 +59,7 @@ class CounterOut(Out):
     merchant_name: str
     store_id: str
     store_name: str
-    standing: Standing
+    standing: CounterRole
     suspended: bool
 
     @classmethod

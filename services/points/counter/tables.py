@@ -22,6 +22,7 @@ class Clerk(Base):
         CheckConstraint("person_id IS NULL OR code_hash IS NULL", name="spent"),
         CheckConstraint("(person_id IS NULL) = (joined_at IS NULL)", name="joined"),
         CheckConstraint("(revoked_by IS NULL) = (revoked_at IS NULL)", name="revoked"),
+        CheckConstraint("name_sealed IS NOT NULL OR revoked_at IS NOT NULL", name="name"),
         Index(None, "merchant_id", "id"),
         Index(
             "uq_merchant_clerk_person_id_merchant_id_store_id",
@@ -37,8 +38,8 @@ class Clerk(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True)
     merchant_id: Mapped[UUID]
     store_id: Mapped[str]
-    name_sealed: Mapped[bytes] = mapped_column(LargeBinary)
-    """What the manager calls them."""
+    name_sealed: Mapped[bytes | None] = mapped_column(LargeBinary)
+    """What the manager calls them; null once they have deleted their account."""
     code_hash: Mapped[bytes | None] = mapped_column(LargeBinary(32))
     code_expires_at: Mapped[datetime | None]
     invited_at: Mapped[datetime]

@@ -4,6 +4,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID
 
+GONE = "已注销"
+"""What stands for the name of a clerk who has deleted their account."""
+
 
 class ClerkState(StrEnum):
     """Where somebody stands who was invited to a store."""
@@ -14,7 +17,7 @@ class ClerkState(StrEnum):
     REVOKED = "revoked"
 
 
-class Standing(StrEnum):
+class CounterRole(StrEnum):
     """As what somebody stands at a counter."""
 
     MANAGER = "manager"  # 店主: at each of the merchant's stores
@@ -43,4 +46,4 @@ class Counter:
     store_id: str
     store_name: str
     suspended: bool
-    standing: Standing
+    standing: CounterRole

@@ -6,6 +6,7 @@ from uuid import UUID
 from sqlalchemy import update
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.core import clock
 from chassis.core.crypto import Vault
 from services.points.coupons import queries, rules
 from services.points.coupons.tables import Coupon
@@ -28,7 +29,7 @@ async def judge_code(
     subjects = [(WrongCodeSubject.MERCHANT, str(merchant_id))]
     if coupon is not None:
         subjects.append((WrongCodeSubject.COUPON, coupon_id))
-    counts = await queries.lock_wrong_codes(session, subjects, rules.hour_of(at))
+    counts = await queries.lock_wrong_codes(session, subjects, clock.hour_of(at))
     rules.check_code(counts.values(), queries.open_secret(vault, coupon) if coupon else None, otp, at)
     assert coupon is not None, "a code is right for a coupon alone"
     return coupon
@@ -45,6 +46,13 @@ async def hand_over_coupons(session: AsyncSession, household_id: UUID, into: UUI
         .values(household_id=into)
         .execution_options(synchronize_session=False)
     )
+
+
+async def forget_member(session: AsyncSession, person_id: UUID) -> None:
+    """Somebody's data were erased: whom it was for is told by no coupon any more. It is the household's as before."""
+    coupon_ids = await queries.lock_coupons_for(session, person_id)
+    statement = update(Coupon).where(Coupon.id.in_(coupon_ids)).values(for_member_id=None)
+    await session.execute(statement.execution_options(synchronize_session=False))
 
 
 async def sweep(session: AsyncSession, at: datetime) -> None:

@@ -17,6 +17,23 @@ class NotOfHousehold(Forbidden):
         return False
 
 
+class HouseholdNotKnownYet(Conflict):
+    """Identity has told nothing of the household yet, so nobody knows here who in it is a child.
+
+    It will the next moment: not to be remembered.
+    """
+
+    code = "household_not_known_yet"
+    title, title_zh = (
+        "Your household is not known here yet; please try again in a moment",
+        "家庭信息正在同步，请稍后再试",
+    )
+
+    @property
+    def repeats(self) -> bool:
+        return False
+
+
 class GuardianNeeded(Forbidden):
     """A child under fourteen spends no points by themselves."""
 
@@ -69,6 +86,14 @@ class CouponCodeMalformed(Invalid):
 
     def __init__(self) -> None:
         super().__init__(fields=[FieldError("body.coupon_code", "must be twenty digits")])
+
+
+class CodeOrToken(Invalid):
+    """Exactly one of a shown code and a token in its place says which coupon it is. `token` is the latter's field."""
+
+    def __init__(self, token: str) -> None:
+        reason = f"coupon_code与{token}须恰有一个 exactly one of coupon_code and {token} is needed"
+        super().__init__(fields=[FieldError(f"body.{name}", reason) for name in ("coupon_code", token)])
 
 
 class CouponCodeStale(Conflict):

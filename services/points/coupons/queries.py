@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, and_, delete, func, or_, select, tuple_
+from sqlalchemy import ColumnElement, and_, delete, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 from sqlalchemy.orm import joinedload
@@ -12,10 +12,11 @@ from sqlalchemy.orm import joinedload
 from chassis.core import clock
 from chassis.core.actor import Actor
 from chassis.core.crypto import Vault
+from chassis.core.db import driver_connection, driver_errors
 from chassis.core.paging import Cursors
 from chassis.core.schema import Page
 from services.points.coupons import rules
-from services.points.coupons.errors import CouponNotFound, GuardianNeeded
+from services.points.coupons.errors import CouponNotFound, GuardianNeeded, HouseholdNotKnownYet
 from services.points.coupons.schemas import (
     CouponCodeOut,
     CouponDetail,
@@ -63,41 +64,47 @@ async def list_coupons(
 
 async def coupon_detail(session: AsyncSession, vault: Vault, actor: Actor, coupon_id: str) -> CouponDetail:
     """A coupon of the actor's household with its present code, where it is theirs to show. Raises CouponNotFound."""
-    coupon, may_show = await _own(session, actor, coupon_id)
-    return shown_to_household(vault, coupon, may_show=may_show)
+    coupon, refusal = await _own(session, actor, coupon_id)
+    return shown_to_household(vault, coupon, may_show=refusal is None)
 
 
 async def coupon_code(session: AsyncSession, vault: Vault, actor: Actor, coupon_id: str) -> CouponCodeOut:
     """The present code of a coupon of the actor's household.
 
-    Raises CouponNotFound, GuardianNeeded, CouponUsed, CouponExpired.
+    Raises CouponNotFound, HouseholdNotKnownYet, GuardianNeeded, CouponUsed, CouponExpired.
     """
-    coupon, may_show = await _own(session, actor, coupon_id)
-    if not may_show:
-        raise GuardianNeeded
+    coupon, refusal = await _own(session, actor, coupon_id)
+    if refusal is not None:
+        raise refusal
     at = clock.now()
     rules.check_has_code(coupon, at)
     return CouponCodeOut.of(rules.code(coupon.id, open_secret(vault, coupon), at), rules.code_changes_at(at))
 
 
-def shown_to_household(vault: Vault, coupon: Coupon, *, may_show: bool = True) -> CouponDetail:
+def shown_to_household(vault: Vault, coupon: Coupon, *, may_show: bool) -> CouponDetail:
     """A coupon with the code that it has at this moment, or without, for who may not show it."""
     at = clock.now()
     secret = open_secret(vault, coupon) if may_show and rules.has_code(coupon, at) else None
     return CouponDetail.showing(coupon, at, rules.code(coupon.id, secret, at) if secret else None)
 
 
-async def _own(session: AsyncSession, actor: Actor, coupon_id: str) -> tuple[Coupon, bool]:
-    """A coupon of the actor's household, and whether they may show its code: all members, but children only what was
-    redeemed for them. Raises CouponNotFound.
+async def _own(
+    session: AsyncSession, actor: Actor, coupon_id: str
+) -> tuple[Coupon, HouseholdNotKnownYet | GuardianNeeded | None]:
+    """A coupon of the actor's household, and why they may not show its code, if they may not: all members may, but
+    children only what was redeemed for them. Raises CouponNotFound.
     """
     household_id = await household_of(session, actor)
     statement = select(Coupon).options(joinedload(Coupon.reward))
     coupon = await session.scalar(statement.where(Coupon.id == coupon_id, Coupon.household_id == household_id))
     if coupon is None or household_id is None:
         raise CouponNotFound
-    member = (await members_of(session, {household_id}))[household_id].get(actor.id)
-    return coupon, member is None or not member.child or coupon.for_member_id == actor.id
+    if coupon.for_member_id == actor.id:
+        return coupon, None
+    child = (await members_of(session, [household_id])).get(household_id, {}).get(actor.id)
+    if child is None:
+        return coupon, HouseholdNotKnownYet()
+    return coupon, GuardianNeeded() if child else None
 
 
 async def coupon_history(session: AsyncSession, coupon_id: str) -> CouponHistory:
@@ -124,6 +131,15 @@ def secret_context(coupon_id: str) -> str:
     return f"coupon.secret:{coupon_id}"
 
 
+_REDEEMED = """
+SELECT asked.reward_id, coupon.household_id, count(*)
+FROM unnest(%b::uuid[], %b::timestamptz[]) AS asked (reward_id, since) JOIN coupon USING (reward_id)
+WHERE coupon.household_id = ANY(%b) AND coupon.state <> 'refunded'
+    AND (asked.since IS NULL OR coupon.issued_at >= asked.since)
+GROUP BY 1, 2
+"""
+
+
 async def redeemed(
     session: AsyncSession, since: Mapping[UUID, datetime | None], household_ids: Collection[UUID]
 ) -> dict[tuple[UUID, UUID], int]:
@@ -132,24 +148,19 @@ async def redeemed(
     """
     if not since or not household_ids:
         return {}
-    alike: dict[datetime | None, list[UUID]] = {}
-    for reward_id, moment in since.items():
-        alike.setdefault(moment, []).append(reward_id)
-    counted = [
-        and_(Coupon.reward_id.in_(reward_ids), *([Coupon.issued_at >= moment] if moment else []))
-        for moment, reward_ids in alike.items()
-    ]
-    statement = (
-        select(Coupon.reward_id, Coupon.household_id, func.count().label("number"))
-        .where(Coupon.household_id.in_(household_ids), or_(*counted), Coupon.state != CouponState.REFUNDED)
-        .group_by(Coupon.reward_id, Coupon.household_id)
-    )
-    return {(row.reward_id, row.household_id): row.number for row in await session.execute(statement)}
+    driver = await driver_connection(session)
+    with driver_errors(driver):
+        cursor = driver.cursor(binary=True)
+        await cursor.execute(_REDEEMED, [list(since), list(since.values()), list(household_ids)])
+        return {(reward_id, household_id): number for reward_id, household_id, number in await cursor.fetchall()}
 
 
 async def taken_ids(session: AsyncSession, coupon_ids: Collection[str]) -> set[str]:
     """Those of the numbers that are a coupon's."""
-    return set(await session.scalars(select(Coupon.id).where(Coupon.id.in_(coupon_ids))))
+    driver = await driver_connection(session)
+    with driver_errors(driver):
+        rows = await driver.execute("SELECT id FROM coupon WHERE id = ANY(%b)", [list(coupon_ids)])
+        return {id_ for (id_,) in await rows.fetchall()}
 
 
 async def lock_coupons(session: AsyncSession, coupon_ids: Collection[str]) -> dict[str, Coupon]:
@@ -181,10 +192,22 @@ async def find_coupon_for_merchant(
     return coupon
 
 
+async def lock_coupons_for(session: AsyncSession, person_id: UUID) -> Sequence[str]:
+    """The ids of the coupons that are for a person, locked until the transaction ends."""
+    statement = select(Coupon.id).where(Coupon.for_member_id == person_id).order_by(Coupon.id).with_for_update()
+    return (await session.scalars(statement)).all()
+
+
 async def lock_wrong_codes(
     session: AsyncSession, subjects: Collection[tuple[WrongCodeSubject, str]], hour: datetime
 ) -> dict[tuple[WrongCodeSubject, str], WrongCodeCount]:
-    """These subjects' counts for this clock hour, begun if need be, locked: merchants' before coupons'."""
+    """These subjects' counts for this clock hour, begun if need be, locked: merchants' before coupons'.
+
+    The order holds within one deed. Two deeds of a batch lock one after the other, so a till that only asks
+    (`actions.judge_code`, which does not wait for the ledger) may stand between them and be in the way: PostgreSQL sees
+    that within a second and ends one of the two, which has changed nothing. A batch is then carried out again, and the
+    till told to ask again. To order all deeds of a batch, each would have to wait for all to have been read.
+    """
     if not subjects:
         return {}
     in_order = sorted(subjects, key=lambda subject: (subject[0] is WrongCodeSubject.COUPON, subject[1]))

@@ -6,6 +6,7 @@ from uuid import UUID
 from fastapi import Depends, Path, Query
 from starlette.responses import Response
 
+from chassis.core import clock
 from chassis.core.paging import InvalidCursor
 from chassis.core.schema import Page
 from chassis.web.deps import CursorsDep, SessionDep, VaultDep
@@ -20,6 +21,7 @@ from services.points.coupons.errors import (
     CouponNotUsed,
     CouponUsed,
     GuardianNeeded,
+    HouseholdNotKnownYet,
     MemberUnknown,
     NotOfHousehold,
     UseSettled,
@@ -53,7 +55,7 @@ from services.points.rewards.errors import (
 redemptions = Router(prefix="/api/points/rewards", tags=["rewards"])
 coupons = Router(prefix="/api/points/coupons", tags=["coupons"])
 
-NO_CODE = (CouponNotFound, GuardianNeeded, CouponUsed, CouponExpired)
+NO_CODE = (CouponNotFound, HouseholdNotKnownYet, GuardianNeeded, CouponUsed, CouponExpired)
 NOT_OPEN = (CouponNotFound, OwnPoints, CouponUsed, CouponLocked, CouponExpired)
 
 CouponId = Annotated[str, Path(max_length=40, pattern="^[^\\x00]*$")]
@@ -67,6 +69,7 @@ CouponId = Annotated[str, Path(max_length=40, pattern="^[^\\x00]*$")]
     responses=problems(
         RewardNotFound,
         NotOfHousehold,
+        HouseholdNotKnownYet,
         GuardianNeeded,
         MemberUnknown,
         RewardNotOffered,
@@ -84,7 +87,7 @@ async def redeem_reward(
     An `Idempotency-Key` is required: the same key again gives the same coupon, with the code that was answered first.
     """
     wanted = Redemption(vault, actor, reward_id, body.for_member_id if body else None)
-    return await writer.answer(Redeem, wanted, lambda coupon: queries.shown_to_household(vault, coupon), status=201)
+    return await writer.answer(Redeem, wanted, lambda coupon: CouponDetail.issued(coupon, clock.now()), status=201)
 
 
 @coupons.get("", responses=problems(InvalidCursor))

@@ -135,11 +135,6 @@ def check_code(counts: Collection[WrongCodeCount], secret: bytes | None, otp: st
         raise CouponCodeStale
 
 
-def hour_of(at: datetime) -> datetime:
-    """The start of the clock hour."""
-    return at.replace(minute=0, second=0, microsecond=0)
-
-
 def _steps(at: datetime) -> Iterator[tuple[Verdict, int]]:
     """Steps whose codes are told from wrong ones, the current one first.
 

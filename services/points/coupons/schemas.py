@@ -9,6 +9,7 @@ from pydantic import Field
 
 from chassis.core.schema import In, Out, Text
 from services.points.coupons import rules
+from services.points.coupons.issuing import IssuedCoupon
 from services.points.coupons.life import Standing
 from services.points.coupons.tables import Coupon, CouponEvent
 from services.points.coupons.terms import CouponEventKind, CouponState
@@ -90,6 +91,26 @@ class CouponDetail(CouponOut):
 
     code: str | None
     code_expires_at: datetime | None
+
+    @classmethod
+    def issued(cls, coupon: IssuedCoupon, at: datetime) -> Self:
+        """A coupon that was just issued, with the code that it has at a moment."""
+        reward = coupon.reward
+        return cls(
+            id=coupon.id,
+            state=CouponState.EFFECTIVE,
+            reward=RewardRef.of(reward),
+            for_member_id=coupon.for_member_id,
+            cost=reward.cost,
+            face_fen=reward.face_fen,
+            refund_on_expiry=reward.refund_on_expiry,
+            issued_at=coupon.issued_at,
+            expires_at=coupon.expires_at,
+            locked_until=None,
+            used_at=None,
+            code=rules.code(coupon.id, coupon.secret, at),
+            code_expires_at=rules.code_changes_at(at),
+        )
 
     @classmethod
     def showing(cls, coupon: Coupon, at: datetime, code: str | None) -> Self:

@@ -87,6 +87,7 @@ class Coupon(CouponLife, Base):
         UniqueConstraint("use_no"),
         Index(None, "household_id", "issued_at", "id"),
         Index(None, "household_id", "reward_id"),
+        Index(None, "for_member_id", postgresql_where=text("for_member_id IS NOT NULL")),
         Index("ix_coupon_open", "expires_at", "id", postgresql_where=text("state = 'effective'")),
     )
 
@@ -95,7 +96,9 @@ class Coupon(CouponLife, Base):
     person_id: Mapped[UUID]
     """The member who redeemed it."""
     for_member_id: Mapped[UUID | None]
-    """The member whom it is for, where that was said: a child, whose guardian redeemed it."""
+    """The member whom it is for, where that was said: a child, whose guardian redeemed it. Null once their data
+    were erased.
+    """
     cost: Mapped[int]
     refund_on_expiry: Mapped[bool]
     """Whether its points come back where nobody used it in time, as was promised when it was issued."""

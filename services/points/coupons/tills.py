@@ -7,6 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from chassis.core import clock
 from chassis.core.crypto import Vault
 from services.points.coupons import queries, rules
 from services.points.coupons.errors import CouponNotFound
@@ -54,7 +55,7 @@ class CouponsAtTills:
         self._honoured = await honoured(session, rewards, {request.merchant_id for request in requests})
         self._counted = {request: self._counted_by(request) for request in requests}
         counted = {subject for subjects in self._counted.values() for subject in subjects}
-        self._counts = await queries.lock_wrong_codes(session, counted, rules.hour_of(at))
+        self._counts = await queries.lock_wrong_codes(session, counted, clock.hour_of(at))
 
     def known(self, request: Named) -> Coupon | None:
         """The coupon that is meant, if the merchant honours it in that store, or it was used at the merchant's."""

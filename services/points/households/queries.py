@@ -4,10 +4,11 @@ from collections import defaultdict
 from collections.abc import Collection
 from uuid import UUID
 
-from sqlalchemy import exists, select, text
+from sqlalchemy import exists, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.actor import Actor
+from chassis.core.db import driver_connection, driver_errors
 from services.points.households.tables import Household, Member
 
 
@@ -69,36 +70,38 @@ async def household_of(session: AsyncSession, actor: Actor) -> UUID | None:
     return household_id if await may_act_for(session, household_id, actor.id) else None
 
 
-async def households_of(session: AsyncSession, actors: Collection[Actor]) -> dict[Actor, UUID | None]:
-    """`household_of` for many at once."""
-    standing = await _standing(session, {actor.household_id for actor in actors if actor.household_id})
-    ids = set(standing.values())
-    known = set(await session.scalars(select(Household.id).where(Household.id.in_(ids))))
-    of_known = Member.household_id.in_(known), Member.person_id.in_({actor.id for actor in actors})
-    members = {(row[0], row[1]) for row in await session.execute(select(*_MEMBER).where(*of_known))}
-    found: dict[Actor, UUID | None] = {}
-    for actor in actors:
-        household_id = standing[actor.household_id] if actor.household_id else None
-        if household_id in known and (household_id, actor.id) not in members:
-            household_id = None
-        found[actor] = household_id
-    return found
+async def standing_households(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, UUID]:
+    """`standing_household` of each of many."""
+    if not household_ids:
+        return {}
+    driver = await driver_connection(session)
+    with driver_errors(driver):
+        cursor = await driver.cursor(binary=True).execute(_STANDING, [list(household_ids)])
+        return dict(zip(household_ids, household_ids, strict=True)) | dict(await cursor.fetchall())
 
 
-async def members_of(session: AsyncSession, household_ids: Collection[UUID]) -> defaultdict[UUID, dict[UUID, Member]]:
-    """The members of each of these households, by their ids; nobody where identity has told nothing of it yet."""
-    found: defaultdict[UUID, dict[UUID, Member]] = defaultdict(dict)
-    if household_ids:
-        statement = select(Member).where(Member.household_id.in_(household_ids))
-        for member in await session.scalars(statement.execution_options(populate_existing=True)):
-            found[member.household_id][member.person_id] = member
+async def members_of(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, dict[UUID, bool]]:
+    """The members of each of these households, and of each whether it is a child. A household that identity has told
+    nothing of yet is not among them.
+    """
+    found: dict[UUID, dict[UUID, bool]] = {}
+    if not household_ids:
+        return found
+    driver = await driver_connection(session)
+    with driver_errors(driver):
+        cursor = await driver.cursor(binary=True).execute(_MEMBERS, [list(household_ids)])
+        for household_id, person_id, child in await cursor.fetchall():
+            members = found.setdefault(household_id, {})
+            if person_id is not None:
+                members[person_id] = child
     return found
 
 
 async def households_joined(session: AsyncSession, people: Collection[UUID]) -> defaultdict[UUID, set[UUID]]:
     """The households that each of these people is a member of, whatever their tokens say."""
     found: defaultdict[UUID, set[UUID]] = defaultdict(set)
-    for household_id, person_id in await session.execute(select(*_MEMBER).where(Member.person_id.in_(people))):
+    statement = select(Member.household_id, Member.person_id).where(Member.person_id.in_(people))
+    for household_id, person_id in await session.execute(statement):
         found[person_id].add(household_id)
     return found
 
@@ -121,20 +124,16 @@ whoever joined that. As of before a fact was accepted, by its position.
 """
 
 
-_MEMBER = (Member.household_id, Member.person_id)
-_STANDING = text(
-    "WITH RECURSIVE chain (origin, id) AS ("
-    " SELECT id, id FROM household WHERE id = ANY(:ids) AND dissolved_into IS NOT NULL"
-    " UNION SELECT chain.origin, household.dissolved_into FROM chain JOIN household USING (id)"
-    "  WHERE household.dissolved_into IS NOT NULL)"
-    " SELECT origin, id FROM chain"
-    " WHERE NOT EXISTS (SELECT FROM household WHERE household.id = chain.id AND dissolved_into IS NOT NULL)"
+_STANDING = """
+WITH RECURSIVE chain (origin, id) AS (
+    SELECT id, id FROM household WHERE id = ANY(%b) AND dissolved_into IS NOT NULL
+    UNION SELECT chain.origin, household.dissolved_into FROM chain JOIN household USING (id)
+    WHERE household.dissolved_into IS NOT NULL
 )
-
-
-async def _standing(session: AsyncSession, household_ids: Collection[UUID]) -> dict[UUID, UUID]:
-    """`standing_household` for many at once."""
-    if not household_ids:
-        return {}
-    rows = await session.execute(_STANDING, {"ids": list(household_ids)})
-    return {household_id: household_id for household_id in household_ids} | {row.origin: row.id for row in rows}
+SELECT origin, id FROM chain
+WHERE NOT EXISTS (SELECT FROM household WHERE household.id = chain.id AND dissolved_into IS NOT NULL)
+"""
+_MEMBERS = """
+SELECT household.id, member.person_id, member.child
+FROM household LEFT JOIN member ON member.household_id = household.id WHERE household.id = ANY(%b)
+"""

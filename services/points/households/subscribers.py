@@ -2,7 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncSession
 
-from chassis.core.messages import Envelope, Subscriptions
+from chassis.core.inbox import Subscriptions
+from chassis.core.messages import Envelope
 from services.points.households import actions
 from services.points.households.schemas import HouseholdChanged
 

@@ -13,7 +13,8 @@ from chassis.core.crypto import Vault
 from chassis.core.db import Database, OutcomeUnknown
 from chassis.core.errors import DomainError, Unavailable
 from chassis.core.idempotency import Reply, RequestKey
-from chassis.core.telemetry import Metrics, request_id, traceparent
+from chassis.core.metrics import Metrics
+from chassis.core.telemetry import request_id, traceparent
 from services.points.ledger.batches import Answer, Batches, DeedOf, Item, Outcome, Request
 
 _CLOSING_SECONDS = 10.0

@@ -54,7 +54,7 @@ async def admit(
 async def prepare_coupon(session: AsyncSession, vault: Vault, caller: Caller, wanted: PrepareIn) -> PrepareOut:
     """What a code stands for, and a token in its place where it can be used. Changes nothing but counts of wrong codes.
 
-    Raises NoAuth, CouponNotFound, CouponCodeStale, TooManyWrongCodes.
+    Raises MerchantSuspended, NotOwnStore, CouponNotFound, CouponCodeStale, TooManyWrongCodes.
     """
     at = clock.now()
     store = (caller.merchant_id, wanted.store_id)

@@ -9,6 +9,7 @@ Whatever is answered is answered in one shape, with a `Request-ID`; and where th
 What is open to all, or is not there at all, may also be asked without a signature.
 """
 
+import json
 import math
 import time
 from collections.abc import Sequence
@@ -111,6 +112,9 @@ class Door:
             return
         except Exception as error:
             answer = _of_exception(error, visit)
+        if answer.status >= 400:
+            metrics = runtime_of(Request(scope)).metrics
+            metrics.merchant_refusals.labels(metrics.service, json.loads(answer.body)["code"]).inc()
         await self._respond(answer, visit)(scope, receive, send)
 
     async def _answer(self, scope: Scope, receive: Receive, visit: Visit) -> Answer:

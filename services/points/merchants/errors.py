@@ -41,10 +41,25 @@ class NonceReused(NotSigned):
 
 
 class NoAuth(Forbidden):
-    """The store is not one of the merchant's (whether it is another's is not said), or the merchant is suspended."""
+    """What a merchant may not do. Each of its kinds says which it is, under one code."""
 
     code = "no_auth"
-    title, title_zh = "This merchant may not do that", "商户无此权限"
+
+
+class NotOwnStore(NoAuth):
+    """The store is not one of the merchant's, or closed. Whether it is another merchant's is not said."""
+
+    title, title_zh = "This merchant has no such store, or it is closed", "门店号不存在、不属于本商户或门店已关闭"
+
+    def __init__(self) -> None:
+        reason = "不是本商户营业中的门店 is no open store of this merchant"
+        super().__init__(fields=[FieldError("body.store_id", reason)])
+
+
+class MerchantSuspended(NoAuth):
+    """Nothing is looked at, taken, kept or returned until the subdistrict lifts it."""
+
+    title, title_zh = "This merchant is suspended; ask the subdistrict", "商户已停用，请联系街道"
 
 
 class OutRequestNoConflict(Conflict):
@@ -69,30 +84,22 @@ class RequestNotFound(NotFound):
     title, title_zh = "No request was made under this number", "该请求单号不存在"
 
 
-class CodeOrToken(Invalid):
-    """Exactly one of the two says which coupon it is."""
-
-    def __init__(self) -> None:
-        reason = "exactly one of coupon_code and prepare_token is needed"
-        super().__init__(fields=[FieldError("body.coupon_code", reason), FieldError("body.prepare_token", reason)])
-
-
 class PrepareTokenInvalid(Invalid):
     """Not a token that this merchant was given for this store."""
 
     def __init__(self) -> None:
-        super().__init__(fields=[FieldError("body.prepare_token", "was not made for this merchant and store")])
+        reason = "不是为本商户本门店签发的 was not made for this merchant and store"
+        super().__init__(fields=[FieldError("body.prepare_token", reason)])
 
 
 class UseTimeAhead(Invalid):
     def __init__(self) -> None:
-        super().__init__(fields=[FieldError("body.use_time", "lies in the future")])
+        super().__init__(fields=[FieldError("body.use_time", "晚于当前时间 lies in the future")])
 
 
-class SandboxOnly(Forbidden):
+class SandboxOnly(NoAuth):
     """Coupons to try with are there under a sandbox key alone."""
 
-    code = "no_auth"
     title, title_zh = "This needs a sandbox key", "仅限沙箱密钥"
 
 
@@ -108,7 +115,8 @@ class SandboxFull(TooManyRequests):
 
 class BillDateNotOver(Invalid):
     def __init__(self) -> None:
-        super().__init__(fields=[FieldError("query.bill_date", "is no day that is over, in Beijing")])
+        reason = "不是已结束的一天（北京时间） is no day that is over, in Beijing"
+        super().__init__(fields=[FieldError("query.bill_date", reason)])
 
 
 class BillNotReady(NotFound):

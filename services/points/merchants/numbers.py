@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.db import Database
 from chassis.core.errors import Unavailable
+from chassis.core.turnstile import Turnstile
 from services.points.deps import AtTheWriter
 from services.points.ledger.core.book import Book
 from services.points.ledger.needs import Needs
@@ -45,16 +46,16 @@ class Lookups:
         """Nothing."""
 
 
-async def look_up(db: Database, writer: AtTheWriter, number: NumberKey) -> RequestOut:
-    """The first answer under a number. Where there is none yet, whatever is under way at the ledger is waited for, in
-    the writer's queue, where nobody holds a connection. Raises RequestNotFound, NumberInProgress.
+async def look_up(db: Database, turns: Turnstile, writer: AtTheWriter, number: NumberKey) -> RequestOut:
+    """The first answer under a number. Where there is none yet, whatever is under way is waited for: here, then at the
+    ledger, in queues in which nobody holds a connection. Raises RequestNotFound; NumberInProgress after five seconds.
     """
     async with db.transaction() as session:
         found = await queries.requests_under(session, {number})
         if found:
             return RequestOut.of(found[number])
     try:
-        async with asyncio.timeout(WAIT_SECONDS):
+        async with asyncio.timeout(WAIT_SECONDS), turns.turn(number):
             return await writer.submit(Lookups, number)
     except (TimeoutError, Unavailable):
         raise NumberInProgress from None

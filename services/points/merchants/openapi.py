@@ -3,7 +3,9 @@
 from typing import Any
 
 from services.points.merchants import envelope
+from services.points.merchants.examples import EXAMPLES, REFUSAL, Example
 from services.points.merchants.routes import OPEN_PATHS
+from services.points.merchants.terms import BILL_SHA256
 
 Json = dict[str, Any]
 
@@ -19,13 +21,39 @@ _SECURITY: Json = {
         "docs/merchant.md shows it step by step."
     ),
 }
+CODES = {
+    "400": ("PARAM_ERROR",),
+    "401": ("SIGN_ERROR", "TIMESTAMP_EXPIRED", "NONCE_REUSED"),
+    "403": ("NO_AUTH",),
+    "404": ("COUPON_NOT_FOUND", "REQUEST_NOT_FOUND", "BILL_NOT_READY", "NOT_FOUND"),
+    "405": ("METHOD_NOT_ALLOWED",),
+    "408": ("PARAM_ERROR",),
+    "409": (
+        "COUPON_USED",
+        "COUPON_LOCKED",
+        "COUPON_EXPIRED",
+        "COUPON_CODE_STALE",
+        "COUPON_NOT_USED",
+        "USE_SETTLED",
+        "OUT_REQUEST_NO_CONFLICT",
+        "REQUEST_IN_PROGRESS",
+    ),
+    "413": ("PARAM_ERROR",),
+    "429": ("RATE_LIMITED",),
+    "500": ("SYSTEM_ERROR",),
+    "502": ("SYSTEM_ERROR",),
+    "503": ("SYSTEM_ERROR",),
+    "504": ("SYSTEM_ERROR",),
+}
+"""The codes that go with each status of a refusal."""
+
 _ERROR: Json = {
     "title": "MerchantError",
     "description": "A refusal or failure under /merchant/v1. `code` is what programs go by.",
     "type": "object",
     "required": ["code", "message", "detail"],
     "properties": {
-        "code": {"type": "string"},
+        "code": {"type": "string", "enum": list(dict.fromkeys(code for codes in CODES.values() for code in codes))},
         "message": {"type": "string", "description": "For people, in Chinese and English."},
         "detail": {
             "type": "object",
@@ -52,60 +80,69 @@ _HEADERS: Json = {
     "HHBY-Signature": _STRING
     | {"description": "Base64, by RSA PKCS#1 v1.5 with SHA-256, over HHBY-Timestamp, HHBY-Nonce and the body."},
 }
-_REFUSALS = {
-    "400": "`PARAM_ERROR`: `detail.fields` names what is wrong",
-    "401": "`SIGN_ERROR`, `TIMESTAMP_EXPIRED` or `NONCE_REUSED`",
-    "403": "`NO_AUTH`: not a store of this merchant, the merchant is suspended, or a use is to be undone after an hour",
-    "404": "`COUPON_NOT_FOUND`, `REQUEST_NOT_FOUND`, `BILL_NOT_READY` (see Retry-After) or `NOT_FOUND`",
-    "405": "`METHOD_NOT_ALLOWED`",
-    "408": "`PARAM_ERROR`: the body took too long to arrive",
-    "409": (
-        "`COUPON_USED`, `COUPON_LOCKED`, `COUPON_EXPIRED`, `COUPON_CODE_STALE`, `COUPON_NOT_USED`, `USE_SETTLED`, "
-        "`OUT_REQUEST_NO_CONFLICT` or `REQUEST_IN_PROGRESS` (see Retry-After)"
-    ),
-    "413": "`PARAM_ERROR`: the body is too large",
-    "429": "`RATE_LIMITED`: see Retry-After",
-    "500": "`SYSTEM_ERROR`",
-    "502": "`SYSTEM_ERROR`: it is not known what was done; repeat with the same number",
-    "503": "`SYSTEM_ERROR`: repeat with the same number",
-    "504": "`SYSTEM_ERROR`: it is not known what was done; repeat with the same number",
+_RETRY_AFTER = "Retry-After"
+_FURTHER_HEADERS: Json = {
+    _RETRY_AFTER: {"schema": {"type": "integer"}, "description": "Seconds to wait before the request is repeated."},
+    BILL_SHA256: _STRING | {"description": "SHA-256 of the CSV within, in hexadecimal."},
+}
+_MAY_BE_REPEATED = {"404", "409", "429", "503"}
+_WHY = {
+    "400": "`detail.fields` names what is wrong",
+    "403": "not a store of this merchant, the merchant is suspended, or a use is to be undone after an hour",
+    "408": "the body took too long to arrive",
+    "413": "the body is too large",
+    "502": "it is not known what was done; repeat with the same number",
+    "503": "repeat with the same number",
+    "504": "it is not known what was done; repeat with the same number",
 }
 
 
 def describe(document: Json) -> None:
-    """Give the operations under /merchant/v1 their scheme, their headers and their one shape of refusals."""
+    """Give the operations under /merchant/v1 their scheme, headers, examples and their one shape of refusals."""
     components = document["components"]
     components["schemas"]["MerchantError"] = _ERROR
     components.setdefault("securitySchemes", {})[_SCHEME] = _SECURITY
-    components.setdefault("headers", {}).update(_HEADERS)
-    components.setdefault("responses", {}).update({_name(status): _refusal(text) for status, text in _REFUSALS.items()})
+    components.setdefault("headers", {}).update(_HEADERS | _FURTHER_HEADERS)
+    components.setdefault("responses", {}).update({_name(status): _refusal(status) for status in CODES})
     for path, item in document["paths"].items():
-        if not path.startswith(envelope.PATH + "/"):
-            continue
-        for operation in item.values():
-            operation["security"] = [{}, {_SCHEME: []}] if path in OPEN_PATHS else [{_SCHEME: []}]
-            operation["responses"] = {
-                "200": operation["responses"]["200"] | {"headers": _header_references()},
-                **{status: {"$ref": f"#/components/responses/{_name(status)}"} for status in _REFUSALS},
-            }
-            operation["parameters"] = [
-                parameter for parameter in operation.get("parameters", []) if parameter["name"] != "Idempotency-Key"
-            ]
-            if not operation["parameters"]:
-                del operation["parameters"]
+        if path.startswith(envelope.PATH + "/"):
+            for operation in item.values():
+                _describe(operation, EXAMPLES[operation["operationId"]], is_open=path in OPEN_PATHS)
 
 
-def _refusal(description: str) -> Json:
-    schema = {"$ref": "#/components/schemas/MerchantError"}
+def _describe(operation: Json, example: Example, *, is_open: bool) -> None:
+    answer = operation["responses"]["200"]
+    bill = () if "application/json" in answer["content"] else (BILL_SHA256,)
+    operation["security"] = [{}, {_SCHEME: []}] if is_open else [{_SCHEME: []}]
+    operation["responses"] = {
+        "200": answer | {"headers": _header_references(*bill)},
+        **{status: {"$ref": f"#/components/responses/{_name(status)}"} for status in CODES},
+    }
+    parameters = [each for each in operation.pop("parameters", []) if each["name"] != "Idempotency-Key"]
+    if parameters:
+        operation["parameters"] = parameters
+    for parameter in parameters:
+        parameter["example"] = (example.parameters or {})[parameter["name"]]
+    if example.request is not None:
+        operation["requestBody"]["content"]["application/json"]["example"] = example.request
+    if example.response is not None:
+        answer["content"]["application/json"]["example"] = example.response
+
+
+def _refusal(status: str) -> Json:
+    codes = ", ".join(f"`{code}`" for code in CODES[status])
+    content: Json = {"schema": {"$ref": "#/components/schemas/MerchantError"}}
+    if REFUSAL["code"] in CODES[status]:
+        content["example"] = REFUSAL
     return {
-        "description": description,
-        "headers": _header_references(),
-        "content": {"application/json": {"schema": schema}},
+        "description": f"{codes}: {_WHY[status]}" if status in _WHY else codes,
+        "headers": _header_references(*([_RETRY_AFTER] if status in _MAY_BE_REPEATED else [])),
+        "content": {"application/json": content},
     }
 
 
-def _header_references() -> Json:
-    return {name: {"$ref": f"#/components/headers/{name}"} for name in _HEADERS}
+def _header_references(*further: str) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in (*_HEADERS, *further)}
 
 
 def _name(status: str) -> str:

@@ -7,13 +7,13 @@ from typing import Any, Final
 
 from chassis.core import clock
 from chassis.core.crypto import Vault
+from services.points.coupons.errors import CodeOrToken
 from services.points.coupons.life import Standing
 from services.points.coupons.locks import Lock, LockCoupons, Unlock, UnlockCoupons
 from services.points.coupons.returns import Return, ReturnCoupons
 from services.points.coupons.rules import read_code
 from services.points.coupons.use import Use, UseCoupons
 from services.points.merchants import rules
-from services.points.merchants.errors import CodeOrToken
 from services.points.merchants.numbered import NumberedRequest, NumberedRequests
 from services.points.merchants.sandbox import SandboxCoupons
 from services.points.merchants.schemas import (
@@ -140,7 +140,7 @@ def number_of(caller: Caller, operation: Operation, out_request_no: str) -> Numb
 def _coupon_meant(vault: Vault, caller: Caller, wanted: ShownIn) -> tuple[str, str | None, datetime | None]:
     """The id of the coupon that is meant; the digits that were shown with it; or, by a token, when that expires."""
     if (wanted.coupon_code is None) == (wanted.prepare_token is None):
-        raise CodeOrToken
+        raise CodeOrToken("prepare_token")
     if wanted.coupon_code is not None:
         return *read_code(wanted.coupon_code), None
     assert wanted.prepare_token is not None

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
-from sqlalchemy import and_, delete, func, select, tuple_
+from sqlalchemy import Select, and_, delete, func, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
@@ -18,7 +18,7 @@ from services.points.merchants.tables import (
     SandboxCoupon,
     Store,
 )
-from services.points.merchants.terms import NumberKey
+from services.points.merchants.terms import NumberKey, Operation
 
 
 async def merchant_and_key(
@@ -128,6 +128,34 @@ async def sandbox_coupons_since(session: AsyncSession, merchant_id: UUID, since:
     """How many a merchant has had since then."""
     statement = select(func.count()).where(SandboxCoupon.merchant_id == merchant_id, SandboxCoupon.issued_at > since)
     return int(await session.scalar(statement) or 0)
+
+
+async def sandbox_done(
+    session: AsyncSession, merchant_id: UUID, since: datetime, until: datetime, *, limit: int
+) -> Sequence[MerchantRequest]:
+    """The first uses and returns of a merchant's that were answered with a yes in the sandbox in a span of time."""
+    statement = _done_in_sandbox(merchant_id, Operation.USE, Operation.RETURN).where(
+        MerchantRequest.answered_at >= since, MerchantRequest.answered_at < until
+    )
+    order = MerchantRequest.answered_at, MerchantRequest.operation, MerchantRequest.out_request_no
+    return (await session.scalars(statement.order_by(*order).limit(limit))).all()
+
+
+async def sandbox_uses(
+    session: AsyncSession, merchant_id: UUID, coupon_ids: Collection[str]
+) -> Sequence[MerchantRequest]:
+    """The uses of these coupons of the sandbox, whenever they were."""
+    statement = _done_in_sandbox(merchant_id, Operation.USE).where(MerchantRequest.coupon_id.in_(coupon_ids))
+    return (await session.scalars(statement)).all()
+
+
+def _done_in_sandbox(merchant_id: UUID, *operations: Operation) -> Select[MerchantRequest]:
+    return select(MerchantRequest).where(
+        MerchantRequest.merchant_id == merchant_id,
+        MerchantRequest.sandbox,
+        MerchantRequest.operation.in_(operations),
+        MerchantRequest.status == 200,
+    )
 
 
 async def delete_sandbox(session: AsyncSession, *, until: datetime) -> None:

@@ -1,8 +1,7 @@
 """商户核销接口: the merchants' operations over HTTP. Signatures, nonces and limits are the door's affair (`door`)."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
@@ -10,22 +9,23 @@ from starlette.responses import Response
 
 from chassis.core import clock
 from chassis.core.errors import Unavailable
+from chassis.core.turnstile import Turnstile
 from chassis.web.auth import runtime_of
 from chassis.web.deps import SessionDep, VaultDep
 from chassis.web.router import Router
 from services.points.deps import AtTheWriter, WriterDep
-from services.points.merchants import actions, envelope, numbers, operations, rules, sandbox
+from services.points.merchants import actions, bills, envelope, numbers, operations, sandbox
 from services.points.merchants.door import CALLER
 from services.points.merchants.errors import NumberInProgress, SignError
+from services.points.merchants.faults import MerchantRoute
+from services.points.merchants.fields import CouponId, NumberedOperation, OutRequestNo
 from services.points.merchants.numbered import NumberedRequest
 from services.points.merchants.schemas import (
     BillFilters,
-    CouponId,
     CouponOut,
     EchoOut,
     LockIn,
     LockOut,
-    OutRequestNo,
     PlatformKeyOut,
     PlatformKeysOut,
     PrepareIn,
@@ -41,10 +41,10 @@ from services.points.merchants.schemas import (
     UseOut,
     in_beijing,
 )
-from services.points.merchants.terms import BILL_SHA256, Caller, NumberKey, Operation
-from services.points.settlement import bills
+from services.points.merchants.terms import BILL_SHA256, Caller
 
 router = Router(prefix=envelope.PATH, tags=["merchants"])
+router.route_class = MerchantRoute
 BILL = "application/gzip"
 OPEN_PATHS = frozenset({f"{envelope.PATH}/platform-keys"})
 
@@ -60,23 +60,22 @@ async def _caller(request: Request) -> Caller:
 CallerDep = Annotated[Caller, Depends(_caller)]
 
 
-@asynccontextmanager
-async def _turn_of(request: Request, number: NumberKey) -> AsyncIterator[None]:
-    """One's turn among those that come under one number; raises NumberInProgress after five seconds of waiting.
+def _turns(request: Request) -> Turnstile:
+    """Those who come under one number queue up."""
+    turns: Turnstile = request.app.state.merchant_numbers
+    return turns
+
+
+async def _carried_out(request: Request, writer: AtTheWriter, asked: NumberedRequest[Any, Any]) -> Response:
+    """The answer under a number, first or again. Raises NumberInProgress after five seconds of waiting for its turn.
 
     Whoever waits holds no connection.
     """
     async with AsyncExitStack() as turn:
         try:
-            await turn.enter_async_context(request.app.state.merchant_numbers.turn(number))
+            await turn.enter_async_context(_turns(request).turn(asked.number))
         except Unavailable:
             raise NumberInProgress from None
-        yield
-
-
-async def _carried_out(request: Request, writer: AtTheWriter, asked: NumberedRequest[Any, Any]) -> Response:
-    """The answer under a number, first or again."""
-    async with _turn_of(request, asked.number):
         answer = await writer.submit(operations.deed_for(asked.number), asked)
     return Response(answer.body, answer.status, media_type="application/json")
 
@@ -174,10 +173,10 @@ async def daily_bill(asked: Annotated[BillFilters, Query()], caller: CallerDep, 
     """日账单: what was posted on a day, from 10:00 of the next one on (Beijing): CSV, gzip; made again, the same bytes.
 
     `bill_date` is the day of our posting, never that of `use_time`. The file is signed as it is sent, compressed;
-    `HHBY-Bill-SHA256` is of the CSV within. Under a sandbox key it is the bill of a day without uses.
+    `HHBY-Bill-SHA256` is of the CSV within. A day without uses has a bill too, be it before the merchant was on record.
+    Under a sandbox key it is of what was tried that day, with 1 point a yuan, and today's so far is there at once.
     """
-    rules.check_bill_date(asked.bill_date, clock.now())
-    bill = bills.bill_of([]) if caller.sandbox else await bills.daily_bill(session, caller.merchant_id, asked.bill_date)
+    bill = await bills.daily_bill(session, caller, asked.bill_date, clock.now())
     name = f"bill-{caller.mchid}-{asked.bill_date}.csv.gz"
     headers = {BILL_SHA256: bill.sha256, "Content-Disposition": f'attachment; filename="{name}"'}
     content = await asyncio.to_thread(bill.gzipped)
@@ -186,12 +185,11 @@ async def daily_bill(asked: Annotated[BillFilters, Query()], caller: CallerDep, 
 
 @router.get("/requests/{operation}/{out_request_no}")
 async def query_request(
-    request: Request, operation: Operation, out_request_no: OutRequestNo, caller: CallerDep, writer: WriterDep
+    request: Request, operation: NumberedOperation, out_request_no: OutRequestNo, caller: CallerDep, writer: WriterDep
 ) -> RequestOut:
     """查询请求结果: what became of a request whose answer was lost. One that is under way is waited for.
 
     REQUEST_NOT_FOUND says that nothing was done under the number so far: to be certain, repeat the request itself.
     """
     number = operations.number_of(caller, operation, out_request_no)
-    async with _turn_of(request, number):
-        return await numbers.look_up(runtime_of(request).db, writer, number)
+    return await numbers.look_up(runtime_of(request).db, _turns(request), writer, number)

@@ -1,21 +1,16 @@
 """What the merchants' door decides. Pure."""
 
-import base64
 import hashlib
-import hmac
 import json
-import math
-from binascii import Error as Base64Error
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from chassis.core.beijing import BEIJING, day_of
 from chassis.core.crypto import Vault
 from chassis.core.errors import DomainError
+from services.points import tokens
 from services.points.merchants.errors import (
-    BillDateNotOver,
-    BillNotReady,
-    NoAuth,
+    MerchantSuspended,
+    NotOwnStore,
     PrepareTokenInvalid,
     SignError,
     TimestampExpired,
@@ -28,8 +23,6 @@ CLOCK_WINDOW_SECONDS = 300
 NONCE_KEPT = timedelta(seconds=660)
 """More than the 600 s between the moment that a timestamp may first be used and the last."""
 TOKEN_GOOD_FOR = timedelta(seconds=120)
-BILLS_FROM = time(10)
-_ID_DIGITS, _TIME_DIGITS, _MAC_BYTES = 14, 10, 24
 
 
 def check_timestamp(timestamp: int, at: datetime) -> None:
@@ -56,23 +49,16 @@ def is_over(key: MerchantKey, at: datetime) -> bool:
 
 
 def reason_against(caller: Caller, *, at_own_store: bool) -> DomainError | None:
-    """Why a merchant may take no coupon there: NoAuth."""
-    return NoAuth() if caller.suspended or not at_own_store else None
+    """Why a merchant may do nothing to coupons there: MerchantSuspended, NotOwnStore."""
+    if caller.suspended:
+        return MerchantSuspended()
+    return None if at_own_store else NotOwnStore()
 
 
 def check_use_time(use_time: datetime, at: datetime) -> None:
     """A till's clock may be off as far as a timestamp may, not more. Raises UseTimeAhead."""
     if use_time > at + timedelta(seconds=CLOCK_WINDOW_SECONDS):
         raise UseTimeAhead
-
-
-def check_bill_date(bill_date: date, at: datetime) -> None:
-    """A day's bill is given out from ten the next morning on, in Beijing. Raises BillDateNotOver, BillNotReady."""
-    ready = datetime.combine(bill_date + timedelta(days=1), BILLS_FROM, BEIJING)
-    if bill_date >= day_of(at):
-        raise BillDateNotOver
-    if at < ready:
-        raise BillNotReady(retry_after_seconds=math.ceil((ready - at).total_seconds()))
 
 
 def parameters_hash(**parameters: Any) -> bytes:
@@ -101,22 +87,15 @@ def in_whole_seconds(moment: datetime) -> datetime:
 
 def prepare_token(key: bytes, caller: Caller, store_id: str, coupon_id: str, expires_at: datetime) -> str:
     """A token that stands for a coupon's code at this merchant and store until it expires. Nothing is kept of it."""
-    said = f"{coupon_id}{int(expires_at.timestamp()):0{_TIME_DIGITS}d}".encode()
-    return base64.urlsafe_b64encode(said + _mac(key, caller, store_id, said)).decode()
+    return tokens.make(key, _holder(caller, store_id), coupon_id, expires_at)
 
 
 def read_prepare_token(key: bytes, caller: Caller, store_id: str, token: str) -> tuple[str, datetime]:
     """The coupon's id, and when the token expires (which it may have). Raises PrepareTokenInvalid."""
-    try:
-        raw = base64.b64decode(token.encode("ascii"), altchars=b"-_", validate=True)
-    except (UnicodeEncodeError, Base64Error):
-        raise PrepareTokenInvalid from None
-    said, mac = raw[:-_MAC_BYTES], raw[-_MAC_BYTES:]
-    if not hmac.compare_digest(mac, _mac(key, caller, store_id, said)):
+    if (found := tokens.read(key, _holder(caller, store_id), token)) is None:
         raise PrepareTokenInvalid
-    return said[:_ID_DIGITS].decode(), datetime.fromtimestamp(int(said[_ID_DIGITS:]), UTC)
+    return found
 
 
-def _mac(key: bytes, caller: Caller, store_id: str, said: bytes) -> bytes:
-    bound = "\n".join([str(caller.merchant_id), "sandbox" if caller.sandbox else "live", store_id, ""]).encode()
-    return hmac.digest(key, bound + said, "sha256")[:_MAC_BYTES]
+def _holder(caller: Caller, store_id: str) -> tuple[str, ...]:
+    return str(caller.merchant_id), "sandbox" if caller.sandbox else "live", store_id

@@ -93,7 +93,7 @@ async def judge_code(session: AsyncSession, vault: Vault, caller: Caller, code: 
     coupon_id, otp = rules.read_code(code)
     coupon = await queries.sandbox_coupon(session, caller.merchant_id, coupon_id)
     subjects = _counted_by(str(caller.merchant_id), coupon_id if coupon else None)
-    counts = await coupon_queries.lock_wrong_codes(session, subjects, rules.hour_of(at))
+    counts = await coupon_queries.lock_wrong_codes(session, subjects, clock.hour_of(at))
     rules.check_code(counts.values(), coupon_queries.open_secret(vault, coupon) if coupon else None, otp, at)
     assert coupon is not None, "a code is right for a coupon alone"
     return coupon
@@ -112,7 +112,7 @@ class SandboxCoupons:
         self._at = at
         self._coupons = await queries.lock_sandbox_coupons(session, {asked.coupon_id for asked in requests})
         counted = {subject for asked in requests if isinstance(asked, Shown) for subject in self._subjects(asked)}
-        self._counts = await coupon_queries.lock_wrong_codes(session, counted, rules.hour_of(at))
+        self._counts = await coupon_queries.lock_wrong_codes(session, counted, clock.hour_of(at))
         return Needs()
 
     def decide(self, book: Book, asked: Asked, /) -> Standing:

@@ -1,63 +1,30 @@
 """What merchants send and get. Times go out with Beijing's offset; states are in capitals."""
 
 import json
-import re
-from datetime import date, datetime
-from typing import Annotated, Any, Self
-
-from pydantic import AfterValidator, AwareDatetime, BeforeValidator, Field, StringConstraints
+from datetime import datetime
+from typing import Any, Self
 
 from chassis.core.beijing import BEIJING
 from chassis.core.schema import In, Out
 from services.points.coupons.life import Standing
 from services.points.coupons.terms import CouponState
+from services.points.merchants.fields import (
+    BillDate,
+    CouponCode,
+    CouponId,
+    Fen,
+    OutRequestNo,
+    OutTradeNo,
+    PrepareToken,
+    RewardTitle,
+    StoreId,
+    UseNo,
+    UseTime,
+    ValidSeconds,
+)
 from services.points.merchants.platform import KeyStatus, PlatformKey
 from services.points.merchants.tables import MerchantRequest
 from services.points.merchants.terms import Algorithm, Caller, Operation
-
-_RFC3339 = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?(Z|[+-]\d\d:\d\d)", re.ASCII)
-_DAY = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
-_EARLIEST = datetime(2020, 1, 1, tzinfo=BEIJING)
-_LATEST = datetime(2200, 1, 1, tzinfo=BEIJING)
-
-
-def _rfc3339(value: object) -> object:
-    if not isinstance(value, str) or not _RFC3339.fullmatch(value):
-        raise ValueError("is not of the form 2026-01-31T18:30:00+08:00")
-    return value
-
-
-def _thinkable(value: datetime) -> datetime:
-    if not _EARLIEST <= value <= _LATEST:
-        raise ValueError("is no time that a till could mean")
-    return value
-
-
-OutRequestNo = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_-]{6,64}$")]
-"""商户请求单号: the merchant's own, unique for the merchant and operation."""
-
-StoreId = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_-]{1,32}$")]
-OutTradeNo = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_|*-]{1,64}$")]
-CouponCode = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{20}$")]
-CouponId = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{14}$")]
-UseNo = Annotated[str, StringConstraints(strict=True, pattern="^[0-9]{18,20}$")]
-PrepareToken = Annotated[str, StringConstraints(strict=True, pattern="^[A-Za-z0-9_-]{1,200}$")]
-UseTime = Annotated[AwareDatetime, BeforeValidator(_rfc3339), AfterValidator(_thinkable)]
-
-
-def _day(value: object) -> object:
-    if not isinstance(value, str) or not _DAY.fullmatch(value):
-        raise ValueError("is not of the form 2026-01-31")
-    return value
-
-
-def _thinkable_day(value: date) -> date:
-    if not _EARLIEST.date() <= value <= _LATEST.date():
-        raise ValueError("is no day that a bill could be of")
-    return value
-
-
-BillDate = Annotated[date, BeforeValidator(_day), AfterValidator(_thinkable_day)]
 
 
 class PrepareIn(In):
@@ -107,10 +74,10 @@ class ReturnIn(In):
 class SandboxCouponIn(In):
     """What a coupon to try with says; nothing needs to be said."""
 
-    reward_title: Annotated[str, StringConstraints(strict=True, min_length=1, max_length=60)] = "沙箱测试券"
-    face_fen: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 2000
-    payable_fen: Annotated[int, Field(strict=True, ge=0, le=100_000)] = 1500
-    valid_seconds: Annotated[int, Field(strict=True, ge=1, le=30 * 86400)] = 86400
+    reward_title: RewardTitle = "沙箱测试券"
+    face_fen: Fen = 2000
+    payable_fen: Fen = 1500
+    valid_seconds: ValidSeconds = 86400
     """For how long it is good: a short time, to see what an expired one is answered with."""
 
 
@@ -167,20 +134,30 @@ class PrepareOut(Out):
     prepare_token_expires_at: datetime | None
 
 
-class UseOut(Out):
-    """A coupon that was redeemed. `use_no` 核销流水号 names this use for ever; `used_at` is when it was booked."""
+class ChangedOut(Out):
+    """A coupon to which something was done, and under which number of which merchant's store."""
 
     state: str
     coupon_id: str
-    use_no: str
     out_request_no: str
-    out_trade_no: str | None
     mchid: str
     store_id: str
-    use_time: datetime
-    used_at: datetime
+
+
+class WorthOut(ChangedOut):
+    """The same with what the coupon is worth, and what the merchant is owed for it."""
+
     face_fen: int
     payable_fen: int
+
+
+class UseOut(WorthOut):
+    """A coupon that was redeemed. `use_no` 核销流水号 names this use for ever; `used_at` is when it was booked."""
+
+    use_no: str
+    out_trade_no: str | None
+    use_time: datetime
+    used_at: datetime
 
     @classmethod
     def of(cls, coupon: Standing, caller: Caller, wanted: UseIn) -> Self:
@@ -188,31 +165,18 @@ class UseOut(Out):
         assert coupon.use_no is not None
         assert coupon.used_at is not None
         return cls(
-            state=in_capitals(coupon.state),
-            coupon_id=coupon.id,
+            **_worth(coupon, caller, wanted),
             use_no=coupon.use_no,
-            out_request_no=wanted.out_request_no,
             out_trade_no=wanted.out_trade_no,
-            mchid=caller.mchid,
-            store_id=wanted.store_id,
             use_time=in_beijing(wanted.use_time),
             used_at=in_beijing(coupon.used_at),
-            face_fen=coupon.face_fen,
-            payable_fen=coupon.payable_fen,
         )
 
 
-class LockOut(Out):
+class LockOut(WorthOut):
     """A coupon that is kept for a store until `locked_until`; so long the token stands for its code there."""
 
-    state: str
-    coupon_id: str
-    out_request_no: str
-    mchid: str
-    store_id: str
     locked_until: datetime
-    face_fen: int
-    payable_fen: int
     prepare_token: str
     prepare_token_expires_at: datetime
 
@@ -221,67 +185,32 @@ class LockOut(Out):
         """The answer to the request that locked it."""
         assert coupon.locked_until is not None
         return cls(
-            state=in_capitals(coupon.state),
-            coupon_id=coupon.id,
-            out_request_no=wanted.out_request_no,
-            mchid=caller.mchid,
-            store_id=wanted.store_id,
+            **_worth(coupon, caller, wanted),
             locked_until=in_beijing(coupon.locked_until),
-            face_fen=coupon.face_fen,
-            payable_fen=coupon.payable_fen,
             prepare_token=token,
             prepare_token_expires_at=in_beijing(token_expires_at),
         )
 
 
-class UnlockOut(Out):
+class UnlockOut(ChangedOut):
     """A coupon that this store keeps no longer."""
-
-    state: str
-    coupon_id: str
-    out_request_no: str
-    mchid: str
-    store_id: str
 
     @classmethod
     def of(cls, coupon: Standing, caller: Caller, wanted: UnlockIn) -> Self:
         """The answer to the request that freed it."""
-        return cls(
-            state=in_capitals(coupon.state),
-            coupon_id=coupon.id,
-            out_request_no=wanted.out_request_no,
-            mchid=caller.mchid,
-            store_id=wanted.store_id,
-        )
+        return cls(**_changed(coupon, caller, wanted))
 
 
-class ReturnOut(Out):
+class ReturnOut(WorthOut):
     """A use that was undone, by its `use_no`; the coupon is EFFECTIVE, or EXPIRED where its time is over."""
 
-    state: str
-    coupon_id: str
     use_no: str
-    out_request_no: str
-    mchid: str
-    store_id: str
     returned_at: datetime
-    face_fen: int
-    payable_fen: int
 
     @classmethod
     def of(cls, coupon: Standing, caller: Caller, wanted: ReturnIn) -> Self:
         """The answer to the request that undid it."""
-        return cls(
-            state=in_capitals(coupon.state),
-            coupon_id=coupon.id,
-            use_no=wanted.use_no,
-            out_request_no=wanted.out_request_no,
-            mchid=caller.mchid,
-            store_id=wanted.store_id,
-            returned_at=in_beijing(coupon.at),
-            face_fen=coupon.face_fen,
-            payable_fen=coupon.payable_fen,
-        )
+        return cls(**_worth(coupon, caller, wanted), use_no=wanted.use_no, returned_at=in_beijing(coupon.at))
 
 
 class SandboxCouponOut(Out):
@@ -344,3 +273,17 @@ def in_capitals(state: CouponState) -> str:
 def in_beijing(moment: datetime) -> datetime:
     """The same moment with Beijing's offset."""
     return moment.astimezone(BEIJING)
+
+
+def _changed(coupon: Standing, caller: Caller, wanted: ShownIn | UnlockIn | ReturnIn) -> dict[str, Any]:
+    return {
+        "state": in_capitals(coupon.state),
+        "coupon_id": coupon.id,
+        "out_request_no": wanted.out_request_no,
+        "mchid": caller.mchid,
+        "store_id": wanted.store_id,
+    }
+
+
+def _worth(coupon: Standing, caller: Caller, wanted: ShownIn | UnlockIn | ReturnIn) -> dict[str, Any]:
+    return _changed(coupon, caller, wanted) | {"face_fen": coupon.face_fen, "payable_fen": coupon.payable_fen}

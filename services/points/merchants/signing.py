@@ -56,28 +56,28 @@ def bears_signature(headers: Sequence[bytes]) -> bool:
 def read_authorization(headers: Sequence[bytes]) -> Credentials:
     """The one Authorization header: a scheme's exact name, then each of five fields once, quoted, in any order.
 
-    Raises SignError saying what is wrong with its form.
+    Raises SignError saying, in both languages, what is wrong with its form.
     """
     if len(headers) != 1:
-        raise SignError("Exactly one Authorization header is needed.")
+        raise SignError("须有且仅有一个Authorization请求头 Exactly one Authorization header is needed.")
     text = headers[0].decode("latin-1")
     scheme, _, rest = text.partition(" ")
     algorithm = SCHEMES.get(scheme)
     if algorithm is None:
-        raise SignError(f"The scheme must be one of {', '.join(SCHEMES)}.")
+        raise SignError(f"签名方案须为{'、'.join(SCHEMES)}之一 The scheme must be one of these.")
     if len(text) > _LONGEST or not _LIST.fullmatch(rest):
-        raise SignError('After the scheme: name="value" pairs, separated by commas.')
+        raise SignError('方案名之后须为以逗号分隔的name="value" After the scheme: name="value", separated by commas.')
     pairs = re.findall(_FIELD, rest)
     fields = dict(pairs)
     if fields.keys() != _FORMS.keys() or len(pairs) != len(_FORMS):
-        raise SignError(f"These fields are needed, each once: {', '.join(_FORMS)}.")
+        raise SignError(f"须有{'、'.join(_FORMS)}，各出现一次 These fields are needed, each once.")
     for name, form in _FORMS.items():
         if not form.fullmatch(fields[name]):
-            raise SignError(f"The field {name} is not of the form {form.pattern}.")
+            raise SignError(f"{name}的格式不对 The field {name} is not of the form {form.pattern}")
     try:
         signature = base64.b64decode(fields["signature"], validate=True)
     except Base64Error:
-        raise SignError("The field signature is not base64.") from None
+        raise SignError("signature不是Base64 The field signature is not base64.") from None
     return Credentials(
         algorithm, fields["mchid"], fields["serial_no"], fields["nonce_str"], int(fields["timestamp"]), signature
     )
@@ -114,7 +114,7 @@ def sign(key: RSAPrivateKey, message: bytes) -> str:
 def check_key(serial_no: str, public_key: str, algorithm: Algorithm) -> None:
     """Raises KeyNotAcceptable unless the key can be put on record under this serial number."""
     if not _FORMS["serial_no"].fullmatch(serial_no):
-        raise KeyNotAcceptable(f"A serial number has the form {_FORMS['serial_no'].pattern}.")
+        raise KeyNotAcceptable(f"序列号的格式不对 A serial number has the form {_FORMS['serial_no'].pattern}")
     load_public_key(public_key, algorithm)
 
 
@@ -127,11 +127,11 @@ def load_public_key(pem: str, algorithm: Algorithm) -> PublicKey:
     try:
         key = load_pem_public_key(pem.encode())
     except (ValueError, UnsupportedAlgorithm) as error:
-        raise KeyNotAcceptable("It is not a public key as PEM (SubjectPublicKeyInfo).") from error
+        raise KeyNotAcceptable("不是PEM格式的公钥 It is not a public key as PEM (SubjectPublicKeyInfo).") from error
     if algorithm is Algorithm.ED25519 and isinstance(key, Ed25519PublicKey):
         return key
     if algorithm is Algorithm.RSA and isinstance(key, RSAPublicKey):
         if not _RSA_BITS[0] <= key.key_size <= _RSA_BITS[1]:
-            raise KeyNotAcceptable(f"An RSA key must have {_RSA_BITS[0]} to {_RSA_BITS[1]} bits.")
+            raise KeyNotAcceptable(f"RSA密钥须为{_RSA_BITS[0]}至{_RSA_BITS[1]}位 An RSA key must have so many bits.")
         return key
-    raise KeyNotAcceptable(f"It is not a key for {algorithm}.")
+    raise KeyNotAcceptable(f"不是{algorithm}的公钥 It is not a key for {algorithm}.")

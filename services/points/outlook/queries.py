@@ -39,16 +39,16 @@ async def within_reach(
     household_id = await household_of(session, actor)
     if household_id is None:
         return Page(items=[], next_cursor=None)
-    members = (await members_of(session, [household_id]))[household_id]
-    if actor.id in members and members[actor.id].child:  # a guardian redeems for them
+    members = (await members_of(session, [household_id])).get(household_id, {})
+    if members.get(actor.id, True):  # a guardian redeems for a child, and who is not known yet may be one
         return Page(items=[], next_cursor=None)
-    standing = rules.standing_of(members.values(), (await rolls_of(session, [actor.id]))[actor.id])
+    redeemer = rules.redeemer_of(members, (await rolls_of(session, [actor.id]))[actor.id])
     [wallet] = await own_accounts(session, actor, LedgerName.CIVIC)
     statement = listing.on_offer(filters, at).where(
         Reward.cost <= wallet.available,
         Reward.stock > 0,
         or_(Reward.daily_stock.is_(None), Reward.day.is_distinct_from(day_of(at)), Reward.taken < Reward.daily_stock),
-        Reward.audience.in_(rules.audiences_of(standing)),
+        Reward.audience.in_(rules.audiences_of(redeemer)),
     )
     rewards, next_cursor = await listing.page(session, cursors, statement, filters, carried)
     since = {reward.id: rules.period_start(reward.limit_period, at) for reward in rewards if reward.household_limit}

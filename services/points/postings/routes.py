@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse, Response
 from chassis.core.actor import Actor
 from chassis.core.errors import DomainError, FieldError, Invalid
 from chassis.core.paging import InvalidCursor
-from chassis.core.schema import Page
+from chassis.core.schema import Nothing, Page
 from chassis.web.auth import runtime_of
 from chassis.web.deps import CursorsDep, SessionDep
 from chassis.web.problems import problems
@@ -52,7 +52,6 @@ from services.points.postings.schemas import (
     HoldIn,
     HoldPostIn,
     HoldVoidIn,
-    Nothing,
     ProposalFilters,
     RejectionIn,
     ReversalIn,

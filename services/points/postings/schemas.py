@@ -148,10 +148,6 @@ class RejectionIn(In):
     reason: Reason
 
 
-class Nothing(In):
-    """A body without content."""
-
-
 class TransferFilters(In):
     """Which transfers: from `from` to before `to` by when they were posted. `fact`: what a fact has earned, and what
     was taken back of it.

@@ -16,6 +16,8 @@ from services.points.registry.errors import KeyKnown, MerchantRegistered, StoreE
 from services.points.registry.schemas import KeyIn, MerchantIn, StoreIn
 from services.points.registry.tables import MerchantEvent
 from services.points.registry.terms import MerchantEventKind
+from services.points.webhooks.announcing import Announcement, announce
+from services.points.webhooks.terms import EventType
 
 _MCHID_SMALLEST = 10**9
 
@@ -122,7 +124,9 @@ async def add_key(session: AsyncSession, actor: Actor, merchant_id: UUID, wanted
         not_after=not_after,
     )
     note(session, merchant_id, actor.id, MerchantEventKind.KEY_ADDED, subject=serial_no)
-    return await queries.key_by_serial(session, merchant_id, serial_no)
+    key = await queries.key_by_serial(session, merchant_id, serial_no)
+    await _tell(session, EventType.KEY_ADDED, key)
+    return key
 
 
 async def revoke_key(
@@ -138,6 +142,7 @@ async def revoke_key(
     if key.revoked_at is None:
         await merchants.revoke_key(session, merchant.mchid, serial_no)
         note(session, merchant_id, actor.id, MerchantEventKind.KEY_REVOKED, subject=serial_no, reason=reason)
+        await _tell(session, EventType.KEY_REVOKED, key)
     return key
 
 
@@ -154,6 +159,12 @@ def note(
     event = MerchantEvent(id=new_id(), merchant_id=merchant_id, kind=kind, at=clock.now(), actor_id=actor_id)
     event.subject, event.reason = subject, reason
     session.add(event)
+
+
+async def _tell(session: AsyncSession, event: EventType, key: MerchantKey) -> None:
+    """Have the merchant's endpoints told, so that a key that nobody there asked for does not go unnoticed."""
+    resource = {"serial_no": key.serial_no, "sandbox": key.sandbox, "not_after": key.not_after}
+    await announce(session, [Announcement(key.merchant_id, event, resource, clock.now())])
 
 
 async def _free_mchid(session: AsyncSession) -> str:

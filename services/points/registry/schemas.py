@@ -7,7 +7,7 @@ from uuid import UUID
 from pydantic import AwareDatetime, Field, StringConstraints
 
 from chassis.core.schema import In, Out, Text
-from services.points.merchants.schemas import StoreId
+from services.points.merchants.fields import StoreId
 from services.points.merchants.tables import Merchant, MerchantKey, Store
 from services.points.merchants.terms import Algorithm, MerchantState
 from services.points.registry import rules

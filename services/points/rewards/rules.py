@@ -6,16 +6,15 @@ from datetime import UTC, date, datetime, time, timedelta
 from uuid import UUID
 
 from chassis.core.beijing import BEIJING, day_of
-from services.points.households.tables import Member
 from services.points.rewards.errors import HouseholdLimitReached, NotEligible, OutOfStock, RewardNotOffered
 from services.points.rewards.tables import Reward
 from services.points.rewards.terms import Audience, LimitPeriod, RewardState
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
-    """What is known of who would redeem: how many members their household has, and how many of these are children
-    (0 where identity has not told of it yet), and the rolls that they themselves stand on.
+class Redeemer:
+    """What is known of who would redeem: how many members their household has, how many of these are children, and the
+    rolls that they themselves stand on.
     """
 
     members: int = 0
@@ -49,23 +48,26 @@ def taken_today(reward: Reward, at: datetime) -> int:
 
 def take(reward: Reward, at: datetime) -> None:
     """One piece less, of all and of today's."""
+    today = day_of(at)
+    if reward.day != today:
+        reward.day, reward.taken = today, 0
     reward.stock -= 1
-    reward.day, reward.taken = day_of(at), taken_today(reward, at) + 1
+    reward.taken += 1
 
 
-def audiences_of(standing: Standing) -> set[Audience]:
+def audiences_of(redeemer: Redeemer) -> set[Audience]:
     """What somebody may redeem, by whom it is for."""
-    found = {Audience.EVERYONE, *standing.rolls}
-    if standing.members > 1:
+    found = {Audience.EVERYONE, *redeemer.rolls}
+    if redeemer.members > 1:
         found.add(Audience.FAMILIES)
-    if standing.children > 0:
+    if redeemer.children > 0:
         found.add(Audience.FAMILIES_WITH_CHILDREN)
     return found
 
 
-def standing_of(members: Collection[Member], rolls: frozenset[Audience]) -> Standing:
-    """Who somebody is, from the members of their household and the rolls that they stand on."""
-    return Standing(len(members), sum(member.child for member in members), rolls)
+def redeemer_of(members: Mapping[UUID, bool], rolls: frozenset[Audience]) -> Redeemer:
+    """Who somebody is, from the members of their household (each a child or not) and the rolls that they stand on."""
+    return Redeemer(len(members), sum(members.values()), rolls)
 
 
 def may_have(reward: Reward, redeemed_already: int, at: datetime) -> int:
@@ -89,13 +91,11 @@ def check_to_be_had(reward: Reward, at: datetime) -> None:
         raise OutOfStock("All of today's pieces are gone; there are more tomorrow.")
 
 
-def check_redeemable(reward: Reward, redeemed_already: int, at: datetime, standing: Standing | None = None) -> None:
-    """Whether a household that has had so many of a reward (within its period) may have one more.
-
-    Raises RewardNotOffered, OutOfStock, NotEligible, HouseholdLimitReached.
+def check_redeemable(reward: Reward, redeemed_already: int, redeemer: Redeemer) -> None:
+    """Whether somebody may have one of a reward that is to be had (`check_to_be_had`), whose household has had so many
+    within its period. Raises NotEligible, HouseholdLimitReached.
     """
-    check_to_be_had(reward, at)
-    if reward.audience not in audiences_of(standing or Standing()):
+    if reward.audience not in audiences_of(redeemer):
         raise NotEligible
     if reward.household_limit is not None and redeemed_already >= reward.household_limit:
         raise HouseholdLimitReached

@@ -1,6 +1,5 @@
 """账单: what a merchant's coupons came to on a day of Beijing, the same to the byte whenever it is made."""
 
-import asyncio
 import csv
 import gzip
 import hashlib
@@ -14,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.beijing import BEIJING, day_of
 from services.points.settlement import lines
-from services.points.settlement.terms import Line, Sums
+from services.points.settlement.terms import NO_SUMS, Line, Sums
 
 COLUMNS = (
     "bill_date",
@@ -56,9 +55,11 @@ async def daily_bill(session: AsyncSession, merchant_id: UUID, bill_date: date) 
     Of a day that is over it is the same to the byte whenever it is made.
     """
     numbers = await lines.day_numbers(session, bill_date)
-    found = await lines.lines(session, merchant_id, numbers)
-    await session.commit()  # nothing stays open while it is written, which takes a second for many lines
-    return await asyncio.to_thread(bill_of, found)
+    content, sums = [written([COLUMNS])], NO_SUMS
+    async for part in lines.in_parts(session, merchant_id, numbers):
+        content.append(written(map(cells, part)))
+        sums = sum_of(part, sums)
+    return DailyBill(b"".join([*content, written([total(sums)])]))
 
 
 def bill_of(found: Sequence[Line]) -> DailyBill:
@@ -66,9 +67,9 @@ def bill_of(found: Sequence[Line]) -> DailyBill:
     return DailyBill(written([COLUMNS, *map(cells, found), total(sum_of(found))]))
 
 
-def sum_of(found: Iterable[Line]) -> Sums:
-    """What lines come to."""
-    count = face_fen = payable_fen = points = 0
+def sum_of(found: Iterable[Line], so_far: Sums = NO_SUMS) -> Sums:
+    """What lines come to, with those before them."""
+    count, face_fen, payable_fen, points = so_far
     for line in found:
         count, face_fen = count + 1, face_fen + line.face_fen
         payable_fen, points = payable_fen + line.payable_fen, points + line.points

@@ -5,14 +5,10 @@ merchant as it was called then.
 """
 
 import asyncio
-import io
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from zipfile import ZIP_DEFLATED, ZipFile, ZipInfo
 
 import xlsxwriter
 
@@ -21,12 +17,9 @@ from chassis.core.db import Database
 from services.points.settlement import bills, lines
 from services.points.settlement.bills import Cell
 from services.points.settlement.tables import Adjustment, Statement
-from services.points.settlement.terms import Line, Op, StoreSums, Sums
+from services.points.settlement.terms import Op, StoreSums, Sums
 from services.points.statements.exports import BOM, as_text
 from services.points.statements.terms import Range
-
-PART = 20_000
-"""Lines that are read at once."""
 
 SHEET_ROWS = 1_000_000
 """Lines on one sheet; a spreadsheet has no more than 1,048,576."""
@@ -59,49 +52,34 @@ _MADE = datetime(2000, 1, 1, tzinfo=UTC)
 """What every spreadsheet says of when it was made: nothing about it depends on that."""
 
 
-def named(statement: Statement, ending: str) -> dict[str, str]:
-    """The header by which a browser names the file."""
-    name = f"statement-{statement.mchid}-{statement.month:%Y-%m}.{ending}"
-    return {"Content-Disposition": f'attachment; filename="{name}"'}
-
-
 async def csv_parts(db: Database, statement: Statement, added: Sequence[Adjustment]) -> AsyncIterator[bytes]:
     """A statement as CSV in parts; no transaction stays open while a part is sent."""
     yield BOM.encode() + bills.written([COLUMNS])
-    async for part in _parts(db, statement):
-        yield bills.written((*bills.cells(line), "") for line in part)
-    ending = [*map(_adjusted, added), (*bills.total(sums_of(statement, added)), "")]
-    yield bills.written([as_text(cell) for cell in row] for row in ending)
+    async with db.sessions() as session:
+        async for part in lines.in_parts(session, statement.merchant_id, _numbers(statement)):
+            yield bills.written((*bills.cells(line), "") for line in part)
+    yield bills.written([as_text(cell) for cell in row] for row in _ending(statement, added))
 
 
-async def xlsx(db: Database, statement: Statement, added: Sequence[Adjustment]) -> bytes:
+async def make_xlsx(db: Database, statement: Statement, added: Sequence[Adjustment], path: Path) -> None:
     """A statement as a spreadsheet. Rows are written as they are read, in another thread than the event loop's."""
-    async with db.transaction() as session:
+    async with db.sessions() as session:
         stores = await lines.sums_by_store(session, statement.merchant_id, _numbers(statement))
-    ending = [*map(_adjusted, added), (*bills.total(sums_of(statement, added)), "")]
-    with tempfile.TemporaryDirectory() as folder:  # where rows go that were written
-        book = await asyncio.to_thread(_Book, Path(folder))
+        book = await asyncio.to_thread(_Book, path)
         await asyncio.to_thread(book.summarise, statement, stores, added)
-        async for part in _parts(db, statement):
+        async for part in lines.in_parts(session, statement.merchant_id, _numbers(statement)):
             await asyncio.to_thread(book.write, [(*bills.cells(line), "") for line in part])
-        await asyncio.to_thread(book.write, ending)
-        return await asyncio.to_thread(book.close)
-
-
-async def _parts(db: Database, statement: Statement) -> AsyncIterator[list[Line]]:
-    numbers = _numbers(statement)
-    while True:
-        async with db.transaction() as session:
-            part = await lines.lines(session, statement.merchant_id, numbers, PART)
-        if part:
-            yield part
-            numbers = Range(part[-1].number + 1, numbers.end)
-        if len(part) < PART:
-            return
+    await asyncio.to_thread(book.write, _ending(statement, added))
+    await asyncio.to_thread(book.close)
 
 
 def _numbers(statement: Statement) -> Range:
     return Range(statement.first_number, statement.end_number)
+
+
+def _ending(statement: Statement, added: Sequence[Adjustment]) -> list[tuple[Cell, ...]]:
+    """What follows the uses and returns."""
+    return [*map(_adjusted, added), (*bills.total(sums_of(statement, added)), "")]
 
 
 def _adjusted(adjustment: Adjustment) -> tuple[Cell, ...]:
@@ -119,11 +97,14 @@ def sums_of(statement: Statement, added: Sequence[Adjustment]) -> Sums:
 
 
 class _Book:
-    """A spreadsheet that is written row by row into files in a folder of its own."""
+    """A spreadsheet that is written row by row, and in its folder until it is whole.
 
-    def __init__(self, folder: Path) -> None:
-        self._into = io.BytesIO()
-        self._book = xlsxwriter.Workbook(self._into, {"constant_memory": True, "tmpdir": str(folder)})
+    What it is packed of are temporary files, which nobody else may read and which the library dates 31 January 1980: so
+    its bytes depend on neither the clock nor on how files are made on this machine.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._book = xlsxwriter.Workbook(str(path), {"constant_memory": True, "tmpdir": str(path.parent)})
         self._book.set_properties({"created": _MADE})
         self._bold = self._book.add_format({"bold": True})
         self._yuan = self._book.add_format({"num_format": "0.00"})
@@ -168,17 +149,9 @@ class _Book:
                     self._put(self._sheet, self._row, column, cell)
             self._row += 1
 
-    def close(self) -> bytes:
-        """The file. How it is packed depends on neither the clock nor on how files are made on this machine."""
+    def close(self) -> None:
+        """Nothing more is written."""
         self._book.close()
-        packed = io.BytesIO()
-        with ZipFile(self._into) as made, ZipFile(packed, "w", ZIP_DEFLATED) as into:
-            for entry in made.infolist():
-                fixed = ZipInfo(entry.filename)  # of the first day of 1980
-                fixed.compress_type = ZIP_DEFLATED
-                with made.open(entry) as source, into.open(fixed, "w") as target:
-                    shutil.copyfileobj(source, target, 1 << 20)
-        return packed.getvalue()
 
     def _begin_sheet(self) -> None:
         self._sheets += 1

@@ -59,7 +59,10 @@ async def _draw_up(
 
 
 async def confirm(db: Database, at: datetime) -> None:
-    """Confirm the drafts whose time was over by then, the earlier months first."""
+    """Confirm the drafts whose time was over by then, the earlier months first, each in a transaction of its own.
+
+    What goes wrong with one keeps no other from being confirmed, and is tried again by the next run.
+    """
     async with db.transaction() as session:
         due = await queries.drafts_due(session, at)
     for statement_id in due:
@@ -67,3 +70,5 @@ async def confirm(db: Database, at: datetime) -> None:
             await db.retrying(partial(actions.confirm_due, statement_id=statement_id, at=at))
         except Conflict as reason:  # an earlier month is disputed, or somebody was faster
             log.info("statement_not_confirmed", statement_id=str(statement_id), reason=reason.code)
+        except Exception as error:
+            log.error("statement_not_confirmed", statement_id=str(statement_id), exc_info=error)

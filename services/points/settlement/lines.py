@@ -4,6 +4,7 @@ The ledger says what was posted, in which order and when; a coupon's events say 
 worth was frozen on it when it was issued. None of this ever changes, so the same numbers always give the same lines.
 """
 
+from collections.abc import AsyncIterator
 from datetime import date, datetime, timedelta
 from uuid import UUID
 
@@ -20,6 +21,9 @@ from services.points.statements.queries import numbers_between
 from services.points.statements.terms import Range
 from services.points.terms import LedgerName
 
+PART = 500
+"""Lines that are read at once."""
+
 
 async def numbers_of(session: AsyncSession, first: date, end: date) -> Range:
     """The numbers of what was posted to the civic ledger from one day of Beijing on and before another."""
@@ -33,8 +37,22 @@ async def day_numbers(session: AsyncSession, day: date) -> Range:
     return Range(numbers.first, min(numbers.end, last + 1))
 
 
-async def lines(session: AsyncSession, merchant_id: UUID, numbers: Range, limit: int | None = None) -> list[Line]:
-    """What was posted to a merchant's account under these numbers, in their order; so many at most."""
+async def in_parts(session: AsyncSession, merchant_id: UUID, numbers: Range) -> AsyncIterator[list[Line]]:
+    """What was posted to a merchant's account under these numbers, in their order. No transaction stays open between
+    two parts: what is past never changes, so they fit together.
+    """
+    while True:
+        part = await _lines(session, merchant_id, numbers, PART)
+        await session.commit()
+        if part:
+            yield part
+            numbers = Range(part[-1].number + 1, numbers.end)
+        if len(part) < PART:
+            return
+
+
+async def _lines(session: AsyncSession, merchant_id: UUID, numbers: Range, limit: int) -> list[Line]:
+    """The first of them."""
     moved = _moved(merchant_id, numbers, limit)
     use, own = aliased(CouponEvent), aliased(CouponEvent)
     statement = (

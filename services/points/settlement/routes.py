@@ -1,6 +1,7 @@
 """HTTP of settlement: what merchants' managers and those who pay them see and do."""
 
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Depends, Query
@@ -8,11 +9,12 @@ from starlette.responses import Response, StreamingResponse
 
 from chassis.core import clock
 from chassis.core.paging import InvalidCursor
-from chassis.core.schema import Page
+from chassis.core.schema import Nothing, Page
 from chassis.web.deps import CursorsDep, RuntimeDep, SessionDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
 from services.points.deps import WriterDep, require_key
+from services.points.downloads import CSV_TYPE, XLSX_TYPE, SpreadsheetsDep, TooManySpreadsheets, file_of
 from services.points.merchants.errors import MerchantNotFound
 from services.points.permissions import MayAdminister, MayManage, MaySeeMerchants
 from services.points.settlement import actions, bills, files, queries, rules
@@ -42,7 +44,6 @@ from services.points.settlement.schemas import (
     AnswerIn,
     BillDay,
     DisputeIn,
-    Nothing,
     PaymentIn,
     PaymentOut,
     StatementDetail,
@@ -52,16 +53,10 @@ from services.points.settlement.schemas import (
 
 router = Router(prefix="/api/points/settlement", tags=["settlement"])
 
-CSV_TYPE = "text/csv; charset=utf-8"
-XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
-
-def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
-    kind = media_type.partition(";")[0]
-    return {200: {"description": "The file", "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
-
-
-@router.get("/bills/daily", response_class=Response, responses=_file(CSV_TYPE) | problems(MerchantNotFound, DayNotOver))
+@router.get(
+    "/bills/daily", response_class=Response, responses=file_of(CSV_TYPE) | problems(MerchantNotFound, DayNotOver)
+)
 async def download_bill(day: Annotated[BillDay, Query()], actor: MaySeeMerchants, session: SessionDep) -> Response:
     """日账单: the bill of a day, the same bytes as the merchant interface gives; of days that are over since ten
     o'clock. `HHBY-Bill-SHA256` bears the SHA-256 of the file.
@@ -90,7 +85,7 @@ async def show_statement(statement_id: UUID, actor: MaySeeMerchants, session: Se
 @router.get(
     "/statements/{statement_id}/statement.csv",
     response_class=Response,
-    responses=_file(CSV_TYPE) | problems(StatementNotFound),
+    responses=file_of(CSV_TYPE) | problems(StatementNotFound),
 )
 async def download_statement_csv(
     statement_id: UUID, actor: MaySeeMerchants, session: SessionDep, runtime: RuntimeDep
@@ -101,25 +96,27 @@ async def download_statement_csv(
     """
     statement = await queries.visible_statement(session, actor, statement_id)
     added = await queries.adjustments(session, statement_id, approved_only=True)
-    await session.commit()  # nothing stays open while the file is sent
     parts = files.csv_parts(runtime.db, statement, added)
-    return StreamingResponse(parts, media_type=CSV_TYPE, headers=files.named(statement, "csv"))
+    name = {"Content-Disposition": f'attachment; filename="{statement.file_name}.csv"'}
+    return StreamingResponse(parts, media_type=CSV_TYPE, headers=name)
 
 
 @router.get(
     "/statements/{statement_id}/statement.xlsx",
     response_class=Response,
-    responses=_file(XLSX_TYPE) | problems(StatementNotFound),
+    responses=file_of(XLSX_TYPE) | problems(StatementNotFound, TooManySpreadsheets),
 )
 async def download_statement_xlsx(
-    statement_id: UUID, actor: MaySeeMerchants, session: SessionDep, runtime: RuntimeDep
+    statement_id: UUID,
+    actor: MaySeeMerchants,
+    session: SessionDep,
+    runtime: RuntimeDep,
+    spreadsheets: SpreadsheetsDep,
 ) -> Response:
     """The same as a spreadsheet, with what the month and each store come to on a sheet of its own."""
     statement = await queries.visible_statement(session, actor, statement_id)
     added = await queries.adjustments(session, statement_id, approved_only=True)
-    await session.commit()  # nothing stays open while the file is made
-    content = await files.xlsx(runtime.db, statement, added)
-    return Response(content, media_type=XLSX_TYPE, headers=files.named(statement, "xlsx"))
+    return spreadsheets.answer(partial(files.make_xlsx, runtime.db, statement, added), f"{statement.file_name}.xlsx")
 
 
 @router.post(

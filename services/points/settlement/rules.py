@@ -50,9 +50,14 @@ def month_of(moment: datetime) -> date:
     return day_of(moment).replace(day=1)
 
 
+def ready_at(last_day: date) -> datetime:
+    """When what ends with this day can be drawn up: at ten o'clock of the next day."""
+    return datetime.combine(last_day + timedelta(days=1), READY_AT, BEIJING)
+
+
 def is_ready(last_day: date, at: datetime) -> bool:
-    """Whether what ends with this day can be drawn up at a moment: it is ten o'clock of the next day."""
-    return at >= datetime.combine(last_day + timedelta(days=1), READY_AT, BEIJING)
+    """Whether what ends with this day can be drawn up at a moment."""
+    return at >= ready_at(last_day)
 
 
 def check_ready(day: date, at: datetime) -> None:

@@ -73,10 +73,6 @@ class PaymentIn(In):
     bank_reference: Annotated[str, Text(100)] | None = None
 
 
-class Nothing(In):
-    """A body without content."""
-
-
 class PaymentOut(Out):
     """A payment, and the statements that it paid."""
 

@@ -89,6 +89,11 @@ class Statement(Base):
         """What the merchant gets for the month; what it owes, where that is negative."""
         return self.payable_fen + self.adjusted_fen
 
+    @property
+    def file_name(self) -> str:
+        """By which a browser keeps it, without its ending."""
+        return f"statement-{self.mchid}-{self.month:%Y-%m}"
+
 
 class Dispute(Base):
     """异议: what a merchant says against a draft, and what it was answered. One at a time is open."""

@@ -45,6 +45,10 @@ class Sums(NamedTuple):
     points: int
 
 
+NO_SUMS = Sums(0, 0, 0, 0)
+"""What no lines come to."""
+
+
 class StatementState(StrEnum):
     """Where the statement of a month stands."""
 

@@ -3,11 +3,12 @@
 Headings are in Chinese and English, times are Beijing's. What people have written is never taken for a formula.
 """
 
+import asyncio
 import csv
 import io
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from uuid import UUID
 
 import xlsxwriter
@@ -64,63 +65,55 @@ Cell = int | str | datetime
 
 
 async def csv_parts(db: Database, account_id: UUID, numbers: Range) -> AsyncIterator[bytes]:
-    """A statement as CSV, the oldest line first, in parts; no transaction stays open while a part is sent.
-
-    What is in a range of numbers that is past never changes, so the parts fit together.
-    """
+    """A statement as CSV, the oldest line first, in parts; no transaction stays open while a part is sent."""
     yield _written([HEADINGS], start=BOM)
-    first = numbers.first
+    async for part in _parts(db, account_id, numbers):
+        yield _written([[as_text(cell) for cell in cells(line)] for line in part])
+
+
+async def check_length(session: AsyncSession, account_id: UUID, numbers: Range) -> None:
+    """Whether a spreadsheet has room for a statement. Raises StatementTooLong."""
+    if await queries.count_entries(session, account_id, numbers, MAX_ROWS + 1) > MAX_ROWS:
+        raise StatementTooLong
+
+
+async def make_xlsx(db: Database, account_id: UUID, numbers: Range, path: Path) -> None:
+    """A statement as a spreadsheet. It takes a thread for a second or so."""
+    found = [line async for part in _parts(db, account_id, numbers) for line in part]
+    await asyncio.to_thread(_write_xlsx, found, path)
+
+
+async def _parts(db: Database, account_id: UUID, numbers: Range) -> AsyncIterator[list[Line]]:
+    """Lines, the oldest first. What is in a range of numbers that is past never changes, so the parts fit together."""
     while True:
         async with db.transaction() as session:
-            part = await _part(session, account_id, Range(first, numbers.end))
+            transfers = await queries.entries(session, account_id, Which(), numbers, PART, oldest_first=True)
+            part = await lines(session, account_id, transfers)
         if part:
-            yield _written([[as_text(cell) for cell in cells(line)] for line in part])
-            first = part[-1].transfer.sequence + 1
+            yield part
+            numbers = Range(part[-1].transfer.sequence + 1, numbers.end)
         if len(part) < PART:
             return
 
 
-async def all_lines(session: AsyncSession, account_id: UUID, numbers: Range) -> list[Line]:
-    """The lines of a spreadsheet, the oldest first. Raises StatementTooLong."""
-    found: list[Line] = []
-    first = numbers.first
-    while True:
-        part = await _part(session, account_id, Range(first, numbers.end))
-        found += part
-        if len(found) > MAX_ROWS:
-            raise StatementTooLong
-        if len(part) < PART:
-            return found
-        first = part[-1].transfer.sequence + 1
-
-
-async def _part(session: AsyncSession, account_id: UUID, numbers: Range) -> list[Line]:
-    transfers = await queries.entries(session, account_id, Which(), numbers, PART, oldest_first=True)
-    return await lines(session, account_id, transfers)
-
-
-def xlsx(found: Iterable[Line]) -> bytes:
-    """A statement as a spreadsheet. It takes a core for a second or so: not for the event loop."""
-    with tempfile.TemporaryDirectory() as folder:  # where rows go that were written
-        into = io.BytesIO()
-        options = {"constant_memory": True, "tmpdir": folder, "default_date_format": "yyyy-mm-dd hh:mm:ss"}
-        with xlsxwriter.Workbook(into, options) as book:
-            sheet = book.add_worksheet("Statement 对账单")
-            bold = book.add_format({"bold": True})
-            for column, width in enumerate(_WIDTHS):
-                sheet.set_column(column, column, width)
-            sheet.freeze_panes(1, 0)
-            for column, heading in enumerate(HEADINGS):
-                sheet.write_string(0, column, heading, bold)
-            for row, line in enumerate(found, start=1):
-                for column, cell in enumerate(cells(line)):
-                    if isinstance(cell, int):
-                        sheet.write_number(row, column, cell)
-                    elif isinstance(cell, datetime):
-                        sheet.write_datetime(row, column, cell)
-                    elif cell:
-                        sheet.write_string(row, column, cell)
-        return into.getvalue()
+def _write_xlsx(found: Iterable[Line], path: Path) -> None:
+    options = {"constant_memory": True, "tmpdir": str(path.parent), "default_date_format": "yyyy-mm-dd hh:mm:ss"}
+    with xlsxwriter.Workbook(str(path), options) as book:
+        sheet = book.add_worksheet("Statement 对账单")
+        bold = book.add_format({"bold": True})
+        for column, width in enumerate(_WIDTHS):
+            sheet.set_column(column, column, width)
+        sheet.freeze_panes(1, 0)
+        for column, heading in enumerate(HEADINGS):
+            sheet.write_string(0, column, heading, bold)
+        for row, line in enumerate(found, start=1):
+            for column, cell in enumerate(cells(line)):
+                if isinstance(cell, int):
+                    sheet.write_number(row, column, cell)
+                elif isinstance(cell, datetime):
+                    sheet.write_datetime(row, column, cell)
+                elif cell:
+                    sheet.write_string(row, column, cell)
 
 
 def cells(line: Line) -> Sequence[Cell]:

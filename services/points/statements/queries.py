@@ -150,6 +150,12 @@ async def entries(
     return (await session.scalars(sides(account_id, numbers, wanted, limit, oldest_first=oldest_first))).all()
 
 
+async def count_entries(session: AsyncSession, account_id: UUID, numbers: Range, most: int) -> int:
+    """How many transfers from and to an account there are in a range of numbers; not counted beyond so many."""
+    found = sides(account_id, numbers, [], most).subquery()
+    return (await session.execute(select(func.count()).select_from(found))).scalar_one()
+
+
 async def conditions(session: AsyncSession, which: Which) -> list[ColumnElement[bool]]:
     """What a transfer must be like to be looked for."""
     found: list[ColumnElement[bool]] = []

@@ -1,8 +1,7 @@
 """Accounts and statements over HTTP."""
 
-import asyncio
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from functools import partial
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import Query
@@ -14,6 +13,7 @@ from chassis.core.schema import Page
 from chassis.web.deps import CursorsDep, RuntimeDep, SessionDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
+from services.points.downloads import CSV_TYPE, XLSX_TYPE, SpreadsheetsDep, TooManySpreadsheets, file_of
 from services.points.permissions import SignedIn
 from services.points.statements import exports, queries, rules
 from services.points.statements.errors import AccountNotFound, PeriodTooLong, StatementTooLong
@@ -30,14 +30,6 @@ from services.points.statements.schemas import (
 from services.points.statements.terms import Range, Which
 
 router = Router(prefix="/api/points/accounts", tags=["accounts"])
-
-CSV_TYPE = "text/csv; charset=utf-8"
-XLSX_TYPE = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
-
-
-def _file(media_type: str) -> dict[int | str, dict[str, Any]]:
-    kind = media_type.partition(";")[0]
-    return {200: {"description": "The file", "content": {kind: {"schema": {"type": "string", "format": "binary"}}}}}
 
 
 @router.get("")
@@ -107,7 +99,7 @@ async def list_expiring(account_id: UUID, actor: SignedIn, session: SessionDep) 
 @router.get(
     "/{account_id}/statement.csv",
     response_class=Response,
-    responses=_file(CSV_TYPE) | problems(AccountNotFound, PeriodTooLong),
+    responses=file_of(CSV_TYPE) | problems(AccountNotFound, PeriodTooLong),
 )
 async def download_csv(
     account_id: UUID,
@@ -121,31 +113,32 @@ async def download_csv(
     A year at most; whole days in Beijing, both included.
     """
     numbers = await _numbers(session, actor, account_id, period)
-    parts: AsyncIterator[bytes] = exports.csv_parts(runtime.db, account_id, numbers)
-    return StreamingResponse(parts, media_type=CSV_TYPE, headers=_named(account_id, "csv"))
+    parts = exports.csv_parts(runtime.db, account_id, numbers)
+    name = {"Content-Disposition": f'attachment; filename="statement-{account_id}.csv"'}
+    return StreamingResponse(parts, media_type=CSV_TYPE, headers=name)
 
 
 @router.get(
     "/{account_id}/statement.xlsx",
     response_class=Response,
-    responses=_file(XLSX_TYPE) | problems(AccountNotFound, PeriodTooLong, StatementTooLong),
+    responses=file_of(XLSX_TYPE) | problems(AccountNotFound, PeriodTooLong, StatementTooLong, TooManySpreadsheets),
 )
 async def download_xlsx(
-    account_id: UUID, period: Annotated[StatementPeriod, Query()], actor: SignedIn, session: SessionDep
+    account_id: UUID,
+    period: Annotated[StatementPeriod, Query()],
+    actor: SignedIn,
+    session: SessionDep,
+    runtime: RuntimeDep,
+    spreadsheets: SpreadsheetsDep,
 ) -> Response:
     """对账单 as a spreadsheet, the oldest line first. A year and 20,000 lines at most."""
     numbers = await _numbers(session, actor, account_id, period)
-    found = await exports.all_lines(session, account_id, numbers)
-    await session.commit()  # nothing stays open while the file is made
-    content = await asyncio.to_thread(exports.xlsx, found)
-    return Response(content, media_type=XLSX_TYPE, headers=_named(account_id, "xlsx"))
+    await exports.check_length(session, account_id, numbers)
+    make = partial(exports.make_xlsx, runtime.db, account_id, numbers)
+    return spreadsheets.answer(make, f"statement-{account_id}.xlsx")
 
 
 async def _numbers(session: SessionDep, actor: SignedIn, account_id: UUID, period: StatementPeriod) -> Range:
     account = await queries.readable_account(session, actor, account_id)
     start, end = rules.bounds(period.from_, period.to, clock.today())
     return await queries.numbers_between(session, account.ledger, start, min(end, clock.now()))
-
-
-def _named(account_id: UUID, ending: str) -> dict[str, str]:
-    return {"Content-Disposition": f'attachment; filename="statement-{account_id}.{ending}"'}

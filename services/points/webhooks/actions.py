@@ -1,5 +1,6 @@
 """What managers do about webhooks, and what is noted of telling merchants."""
 
+import math
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,6 +26,7 @@ from services.points.webhooks.errors import (
     EndpointInactive,
     EndpointNotFound,
     TooManyEndpoints,
+    TooManyTests,
     UrlNotAcceptable,
 )
 from services.points.webhooks.schemas import (
@@ -136,9 +138,16 @@ async def rotate_secret(
 
 
 async def send_test(session: AsyncSession, actor: Actor, endpoint_id: UUID) -> DeliveryDetail:
-    """A TEST event for this endpoint, whatever it chose to be told. Raises as `lock_own`, and EndpointInactive."""
+    """A TEST event for this endpoint, whatever it chose to be told.
+
+    Raises as `lock_own`; EndpointInactive, TooManyTests.
+    """
     endpoint = await _lock_active(session, actor, endpoint_id)
+    await queries.lock_merchant(session, endpoint.merchant_id)
     at = clock.now()
+    latest = await queries.tests_since(session, endpoint.merchant_id, at - rules.TESTS_WITHIN)
+    if wait := rules.wait_for_test(latest, at):
+        raise TooManyTests(retry_after_seconds=math.ceil(wait.total_seconds()))
     event = WebhookEvent(id=new_id(), merchant_id=endpoint.merchant_id, event_type=EventType.TEST.value, created_at=at)
     event.resource = {"endpoint_id": str(endpoint.id)}
     delivery = await queries.keep_event(session, event, endpoint.id, at)

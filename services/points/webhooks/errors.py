@@ -1,6 +1,6 @@
 """What is refused of webhooks."""
 
-from chassis.core.errors import Conflict, FieldError, Invalid, NotFound
+from chassis.core.errors import Conflict, FieldError, Invalid, NotFound, TooManyRequests
 
 
 class EndpointNotFound(NotFound):
@@ -35,6 +35,13 @@ class EndpointInactive(Conflict):
 
     code = "webhook_endpoint_inactive"
     title, title_zh = "The endpoint is not told at present", "通知地址未启用"
+
+
+class TooManyTests(TooManyRequests):
+    """The merchant has asked for as many tests as it may within a minute."""
+
+    code = "too_many_webhook_tests"
+    title, title_zh = "Too many tests within a minute", "测试通知发送过于频繁"
 
 
 class DeliveryPending(Conflict):

@@ -25,7 +25,7 @@ async def send_webhooks(runtime: Runtime) -> None:
     assert isinstance(settings, PointsSettings)
     outbound = Outbound(local_addresses=settings.webhook_local_addresses)
     try:
-        await Courier(Sending(runtime.db, runtime.vault, outbound)).run(PAUSE_SECONDS)
+        await Courier(Sending(runtime.db, runtime.vault, outbound, runtime.metrics)).run(PAUSE_SECONDS)
     finally:
         await outbound.aclose()
 

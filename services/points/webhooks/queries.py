@@ -19,7 +19,7 @@ from services.points.webhooks import rules
 from services.points.webhooks.errors import DeliveryNotFound, EndpointNotFound
 from services.points.webhooks.schemas import DeliveryDetail, DeliveryFilters, DeliveryOut
 from services.points.webhooks.tables import Notice, WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookEvent
-from services.points.webhooks.terms import DeliveryState, Due, EndpointState
+from services.points.webhooks.terms import DeliveryState, Due, EndpointState, EventType
 
 _FORGET_AT_ONCE = 2000
 
@@ -45,7 +45,7 @@ _CLAIM = text(
 
 
 async def lock_merchant(session: AsyncSession, merchant_id: UUID) -> None:
-    """Let nobody else give the merchant an endpoint; the ledgers' writer waits for nothing. Raises MerchantNotFound."""
+    """Let nobody else add endpoints or tests to a merchant, and the ledgers' writer go on. Raises MerchantNotFound."""
     statement = select(Merchant.id).where(Merchant.id == merchant_id).with_for_update(key_share=True)
     if await session.scalar(statement) is None:
         raise MerchantNotFound
@@ -221,6 +221,16 @@ async def keep_event(session: AsyncSession, event: WebhookEvent, endpoint_id: UU
     return delivery
 
 
+async def tests_since(session: AsyncSession, merchant_id: UUID, since: datetime) -> Sequence[datetime]:
+    """When a merchant asked for tests after `since`, the latest first."""
+    statement = select(WebhookEvent.created_at).where(
+        WebhookEvent.created_at > since,
+        WebhookEvent.merchant_id == merchant_id,
+        WebhookEvent.event_type == EventType.TEST.value,
+    )
+    return (await session.scalars(statement.order_by(WebhookEvent.created_at.desc()).limit(rules.TESTS))).all()
+
+
 async def keep_attempts(session: AsyncSession, attempts: Sequence[Mapping[str, Any]]) -> None:
     """Write tries down."""
     if attempts:
@@ -286,6 +296,7 @@ async def forget_notices(session: AsyncSession, before: datetime) -> None:
 def _due(vault: Vault, delivery: WebhookDelivery, event: WebhookEvent, endpoint: WebhookEndpoint, at: datetime) -> Due:
     return Due(
         endpoint_id=endpoint.id,
+        merchant_id=endpoint.merchant_id,
         event_id=event.id,
         url=endpoint.url,
         secrets=secrets_of(vault, endpoint, at),

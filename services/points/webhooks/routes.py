@@ -7,7 +7,7 @@ from uuid import UUID
 from fastapi import Query
 
 from chassis.core.paging import InvalidCursor
-from chassis.core.schema import Page
+from chassis.core.schema import Nothing, Page
 from chassis.web.deps import CursorsDep, RuntimeDep, SessionDep, VaultDep
 from chassis.web.problems import problems
 from chassis.web.router import Router
@@ -21,6 +21,7 @@ from services.points.webhooks.errors import (
     EndpointInactive,
     EndpointNotFound,
     TooManyEndpoints,
+    TooManyTests,
     UrlNotAcceptable,
 )
 from services.points.webhooks.schemas import (
@@ -33,7 +34,6 @@ from services.points.webhooks.schemas import (
     EndpointOut,
     EndpointsOut,
     EndpointWithSecret,
-    Nothing,
     ReplayedOut,
     ReplayIn,
     RotationIn,
@@ -97,11 +97,16 @@ async def rotate_webhook_secret(
     return await actions.rotate_secret(session, vault, actor, endpoint_id, timedelta(hours=body.overlap_hours))
 
 
-@router.post("/{endpoint_id}/test", status_code=202, responses=problems(EndpointNotFound, EndpointInactive))
+@router.post(
+    "/{endpoint_id}/test", status_code=202, responses=problems(EndpointNotFound, EndpointInactive, TooManyTests)
+)
 async def send_test_webhook(
     endpoint_id: UUID, actor: MaySeeToMerchants, session: SessionDep, body: Nothing | None = None
 ) -> DeliveryDetail:
-    """发送测试通知: a TEST event, to this endpoint alone. What came of it stands in its log a moment later."""
+    """发送测试通知: a TEST event, to this endpoint alone; a merchant may have ten a minute.
+
+    What came of it stands in its log a moment later.
+    """
     return await actions.send_test(session, actor, endpoint_id)
 
 

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 
 from standardwebhooks import Webhook
@@ -15,6 +15,9 @@ ENDPOINTS = 5
 """So many a merchant may have."""
 GIVEN_UP_IN_A_ROW = 3
 """So many deliveries given up, and nothing delivered in between, disable an endpoint."""
+TESTS = 10
+TESTS_WITHIN = timedelta(minutes=1)
+"""So many tests a merchant may ask for within that: endpoints are not there to have others called at will."""
 OVERLAP = timedelta(hours=24)
 """For so long the old secret signs beside the new one, unless asked otherwise."""
 SECRET_BYTES = 32
@@ -98,6 +101,11 @@ def set_active(endpoint: WebhookEndpoint) -> None:
     """Have it told again: what went wrong before does not count."""
     endpoint.state, endpoint.disabled_at = EndpointState.ACTIVE, None
     endpoint.failing_since, endpoint.given_up = None, 0
+
+
+def wait_for_test(latest: Sequence[datetime], at: datetime) -> timedelta | None:
+    """How long a merchant has to wait for its next test; None where it need not. `latest` are the latest ones first."""
+    return latest[TESTS - 1] + TESTS_WITHIN - at if len(latest) >= TESTS else None
 
 
 def notice_due(not_after: datetime, at: datetime) -> int:

@@ -55,10 +55,6 @@ class ReplayIn(In):
     since: Moment
 
 
-class Nothing(In):
-    """A request that needs no more than its path."""
-
-
 class EndpointFilters(In):
     """Whose endpoints."""
 

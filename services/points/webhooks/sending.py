@@ -15,9 +15,10 @@ import structlog
 from chassis.core import clock
 from chassis.core.crypto import Vault
 from chassis.core.db import Database
+from chassis.core.metrics import Metrics
 from chassis.core.outbound import CallFailed, Outbound
 from services.points.webhooks import actions, queries, rules
-from services.points.webhooks.terms import Due, Failure, Tried
+from services.points.webhooks.terms import DeliveryState, Due, Failure, Tried
 
 log = structlog.get_logger(__name__)
 
@@ -35,6 +36,7 @@ class Sending:
     db: Database
     vault: Vault
     outbound: Outbound
+    metrics: Metrics
 
 
 class Courier:
@@ -95,6 +97,9 @@ class Courier:
     async def _deliver(self, endpoint_id: UUID, due: Sequence[Due]) -> None:
         try:
             tries = await asyncio.gather(*[try_once(self._sending.outbound, each) for each in due])
+            for tried in tries:
+                outcome = tried.failure or DeliveryState.DELIVERED
+                self._sending.metrics.webhooks_sent.labels(self._sending.metrics.service, outcome.value).inc()
             async with self._sending.db.transaction() as session:
                 await actions.note(session, endpoint_id, tries)
         except Exception as error:  # it is taken up again later; the other endpoints go on
@@ -107,7 +112,8 @@ async def try_once(outbound: Outbound, due: Due) -> Tried:
     status: int | None = None
     began = time.monotonic()
     try:
-        status = await outbound.post(due.url, content, rules.headers(due, content, clock.now()))
+        headers = rules.headers(due, content, clock.now())
+        status = await outbound.post(due.url, content, headers, behalf=due.merchant_id)
         failure = None if 200 <= status < 300 else Failure.STATUS
     except CallFailed as error:
         failure = Failure(error.reason)

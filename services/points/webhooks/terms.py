@@ -15,6 +15,8 @@ class EventType(StrEnum):
     STATEMENT_DRAFTED = "STATEMENT.DRAFTED"  # 月结单: a month was drawn up and may be disputed
     STATEMENT_CONFIRMED = "STATEMENT.CONFIRMED"  # the month is settled: nothing of it changes any more
     STATEMENT_PAID = "STATEMENT.PAID"  # the month was paid
+    KEY_ADDED = "KEY.ADDED"  # a key was put on record: who did not ask for it revokes it at once
+    KEY_REVOKED = "KEY.REVOKED"  # nothing signed by the key is taken any more
     KEY_EXPIRING = "KEY.EXPIRING"  # a key that the merchant signs with is about to be over
     ENDPOINT_DISABLED = "ENDPOINT.DISABLED"  # another endpoint of the merchant's is not told any more
     TEST = "TEST"  # asked for by hand, to see whether an endpoint answers
@@ -54,6 +56,7 @@ class Due:
     """A delivery whose turn it is, with all that it takes to send it."""
 
     endpoint_id: UUID
+    merchant_id: UUID
     event_id: UUID
     url: str
     secrets: tuple[bytes, ...]

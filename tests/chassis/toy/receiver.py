@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core.client import Directory
 from chassis.core.errors import Conflict, Unavailable
-from chassis.core.messages import Envelope, Subscriptions
+from chassis.core.inbox import Subscriptions
+from chassis.core.messages import Envelope
 from chassis.core.runtime import Parts
 from chassis.core.settings import ServiceSettings
 from chassis.web.app import Service, build_service

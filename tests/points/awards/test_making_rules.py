@@ -147,10 +147,11 @@ async def test_a_version_is_approved_once_and_only_if_it_is_there(shared: Points
 
 async def test_two_versions_do_not_take_effect_at_one_moment(shared: Points) -> None:
     rules = Rules(shared)
-    body = MEET | {"code": "order.twice", "not_before": "2027-01-01T00:00:00+08:00"}
-    await rules.approve(await rules.draft(body))
-    second = await rules.draft(body)
-    answer = await rules.post(APPROVER, f"/order.twice/versions/{second['version']}/approve")
+    body = MEET | {"code": "order.twice", "not_before": (NOON + timedelta(days=3)).isoformat()}
+    await rules.make(body, NOON)
+    with clock.frozen(NOON):
+        second = await rules.draft(body)
+        answer = await rules.post(APPROVER, f"/order.twice/versions/{second['version']}/approve")
     assert (answer.status_code, answer.json()["code"]) == (409, "effective_time_taken")
 
 

@@ -4,6 +4,8 @@ import asyncio
 import os
 import random
 import secrets
+import time
+from collections.abc import Callable
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
@@ -24,6 +26,8 @@ processes.set_forkserver_preload(["tests.points.mortal", "tests.points.chaos.cli
 
 SERVERS, CLIENTS = 3, 5
 END_SECONDS = 150
+BEGUN = 20
+"""So many answers has each client had when the storm begins, however slow the machine is."""
 PATIENT_SECONDS, IMPATIENT_SECONDS = 5, 0.1
 
 
@@ -81,7 +85,6 @@ class Storm:
         clients: list[ForkServerProcess] = [
             processes.Process(target=act, args=(self.world, number, records, stop)) for number in range(CLIENTS)
         ]
-        let_fade(self.database, self.world, length)
         try:
             for client in clients:
                 client.start()
@@ -91,6 +94,8 @@ class Storm:
                     log = records / f"client-{number}.log"
                     assert client.exitcode is None, f"a client gave up:\n{log.read_text()[-4000:]}"
 
+            self._wait_until_begun(still)
+            let_fade(self.database, self.world, length)
             done = rage(harm, self.rng, pauses, length, still)
             stop.set()
             for number, client in enumerate(clients):
@@ -103,6 +108,14 @@ class Storm:
                 client.join()
                 client.close()
         return done
+
+    def _wait_until_begun(self, still: Callable[[], None]) -> None:
+        deadline = time.monotonic() + END_SECONDS
+        records = [self.folder / "records" / f"client-{number}.jsonl" for number in range(CLIENTS)]
+        while not all(path.exists() and path.read_text().count('"answered"') >= BEGUN for path in records):
+            still()
+            assert time.monotonic() < deadline, "the clients are not answered"
+            time.sleep(0.05)
 
     def judge(self) -> Story:
         """Settle what is open, and hold everything against everything."""

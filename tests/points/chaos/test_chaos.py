@@ -16,7 +16,7 @@ from tests.points.chaos.storm import Storm, seconds, seed
 from tests.sturdy import SturdyPostgres
 from tests.town import TestDatabase
 
-pytestmark = pytest.mark.timeout(1800 + 4 * seconds(10))
+pytestmark = pytest.mark.timeout(1800 + 4 * seconds(6))
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def judged(storm: Storm) -> Counter[str]:
 
 
 def test_eight_processes_post_to_few_accounts_and_each_point_is_where_it_was_said_to_be(storm: Storm) -> None:
-    storm.rage(harm.nothing, (0.1, 0.2), seconds(10))
+    storm.rage(harm.nothing, (0.1, 0.2), seconds(6))
     told = judged(storm)
     assert told["lost"] == 0
     assert told["transfer 201"]
@@ -65,17 +65,17 @@ def test_eight_processes_post_to_few_accounts_and_each_point_is_where_it_was_sai
 
 
 def test_servers_killed_at_any_moment_lose_nothing_and_double_nothing(storm: Storm) -> None:
-    assert storm.rage(harm.killing(storm.servers, storm.rng), (0.2, 1.0), seconds(6))
+    assert storm.rage(harm.killing(storm.servers, storm.rng), (0.2, 1.0), seconds(4))
     judged(storm)
 
 
 def test_connections_cut_in_the_middle_of_transactions_lose_nothing_and_double_nothing(storm: Storm) -> None:
-    assert storm.rage(harm.cutting(storm.database, storm.rng), (0.02, 0.3), seconds(6))
+    assert storm.rage(harm.cutting(storm.database, storm.rng), (0.02, 0.3), seconds(4))
     judged(storm)
 
 
 def test_postgres_killed_and_started_again_loses_nothing_and_doubles_nothing(
     storm_on_sturdy: Storm, sturdy: SturdyPostgres
 ) -> None:
-    assert storm_on_sturdy.rage(harm.felling(sturdy, storm_on_sturdy.rng), (0.5, 2.0), seconds(6))
+    assert storm_on_sturdy.rage(harm.felling(sturdy, storm_on_sturdy.rng), (0.5, 2.0), seconds(4))
     judged(storm_on_sturdy)

@@ -21,7 +21,7 @@ from services.points.merchants.terms import Algorithm
 from services.points.terms import LedgerName, OwnerKind
 from tests import openssl
 from tests.points.conftest import Points, service_on
-from tests.points.rewards.conftest import Shop
+from tests.points.rewards.conftest import Household, Shop
 from tests.town import TestDatabase, actor
 
 POOREST, RICH = 60, 1_000_000_000
@@ -126,6 +126,7 @@ async def prepare(database: TestDatabase, keys_dir: Path, home: Path, seed: int,
             till_key=private,
             till_serial=serial,
         )
+        await Shop(points).know(*(Household(id=family, person_id=family) for family in (*world.families, world.rich)))
         await _fund(points, world)
     return world
 

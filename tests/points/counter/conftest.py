@@ -1,5 +1,6 @@
 """A shop's counter without a till: clerks who redeem the coupons that households show."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -7,6 +8,7 @@ from uuid import UUID
 import httpx2
 import pytest
 
+from chassis.core import clock
 from chassis.core.actor import Actor
 from chassis.core.ids import new_id
 from tests.points.conftest import Points
@@ -81,6 +83,13 @@ async def new_counter(shop: Shop, *, stores: tuple[str, ...] = ("s1",)) -> Count
     invitation = await registry.invite(merchant_id, stores[0])
     assert (await registry.join(invitation["code"], clerk)).status_code == 200
     return Counter(shop, registry, merchant_id, manager_of(merchant_id), clerk, invitation["clerk"]["id"], stores[0])
+
+
+@pytest.fixture(autouse=True)
+def one_moment() -> Iterator[None]:
+    """A code changes every half minute and the day at midnight: neither comes in the middle of a test, however slow."""
+    with clock.frozen(clock.now()):
+        yield
 
 
 @pytest.fixture

@@ -157,6 +157,16 @@ async def test_a_coupon_that_the_store_does_not_honour_is_not_known_there(counte
     assert (await other.ask("use", {"token": token})).status_code == 200
 
 
+async def test_what_was_looked_at_in_one_store_is_not_redeemed_in_another_of_the_same_manager(counter: Counter) -> None:
+    mine = await new_counter(counter.shop, stores=("s1", "s2"))
+    _, coupon = await mine.coupon()
+    token = (await mine.look(coupon["code"], mine.manager)).json()["token"]
+    mine.store_id = "s2"
+    assert code_of(await mine.ask("use", {"token": token}, mine.manager)) == "counter_token_invalid"
+    mine.store_id = "s1"
+    assert (await mine.ask("use", {"token": token}, mine.manager)).status_code == 200
+
+
 async def test_an_old_code_is_told_from_a_wrong_one_which_is_counted(counter: Counter) -> None:
     _, coupon = await counter.coupon()
     with clock.frozen(clock.now() + timedelta(minutes=2)):

@@ -16,7 +16,6 @@ from services.points.coupons.errors import (
     CouponUsed,
 )
 from services.points.coupons.terms import CouponEventKind, CouponState
-from services.points.households import tables as households
 from services.points.ledger.tables import Lot, Transfer
 from services.points.ledger.terms import TransferCode, household_wallet
 from tests.points.coupons.conftest import STAFF, Desk, Till
@@ -217,11 +216,7 @@ async def test_staff_do_nothing_to_a_coupon_of_their_own_household(desk: Desk, t
     family, coupon = await desk.issued(till)
     used_family, used = await desk.issued(till)
     use_no = (await desk.take(till, used)).use_no
-    async with desk.db.transaction() as session:
-        for home in (family.id, used_family.id):
-            session.add(households.Household(id=home, version=1, dissolved_into=None))
-            await session.flush()
-            session.add(households.Member(household_id=home, person_id=ADMIN.id, child=False, consented=False))
+    await desk.know(*(Household(id=home, person_id=ADMIN.id) for home in (family.id, used_family.id)))
     for refused in (
         await staff(desk, coupon, "refund", reason="不想要了"),
         await staff(desk, coupon, "deactivate", reason="不想要了"),

@@ -16,7 +16,7 @@ from chassis.core.db import Database
 from chassis.core.errors import DomainError
 from chassis.core.idempotency import Reply, RequestKey
 from chassis.core.ids import new_id
-from chassis.core.telemetry import Metrics
+from chassis.core.metrics import Metrics
 from services.points.ledger.actions import Posting
 from services.points.ledger.core.commands import Command, Linked, Transfer
 from services.points.ledger.core.state import Result

@@ -17,7 +17,7 @@ from chassis.core import clock
 from chassis.core.db import is_contention
 from chassis.core.errors import DomainError
 from chassis.core.ids import new_id
-from services.points.ledger import loading
+from services.points.ledger import loading, rows
 from services.points.ledger.actions import Posting, carry_out, post
 from services.points.ledger.core.book import Book
 from services.points.ledger.core.commands import (
@@ -109,6 +109,7 @@ async def test_whatever_of_the_ledger_a_batch_loads_the_rows_are_those_of_a_core
     own_points: Points, seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(loading, "new_id", numbered(10**9))
+    monkeypatch.setattr(rows, "FEW", 20)  # small batches are inserted, large ones copied
     async with own_points.db.transaction() as session:
         ledgers: dict[LedgerName, LedgerState] = await lock_ledgers(session)
     book = Book(State(START, numbered(10**9), ledgers))
@@ -145,27 +146,27 @@ def told(answer: tuple[Result, ...] | DomainError) -> Any:
 async def check_tables(points: Points, book: Book) -> None:
     """Every row is there as the core said it, and no other."""
     state, changes = book.state, book.changes
-    rows = {table: await rows_of(points, table) for table in TABLES}
-    assert rows["ledger"] == {
+    found = {table: await rows_of(points, table) for table in TABLES}
+    assert found["ledger"] == {
         (name.value, row.last_sequence, row.last_posted_at) for name, row in state.ledgers.items()
     }
-    assert rows["account"] == {
+    assert found["account"] == {
         (row.id, row.balance, row.held, row.debt, row.version, row.opened_at, followed(state, row.merged_into_id))
         for row in state.accounts.values()
     }
-    assert rows["transfer"] == {(*row[:14], *(row.rule or (None, None)), *row[15:]) for row in changes.transfers}
-    assert rows["lot"] == {
+    assert found["transfer"] == {(*row[:14], *(row.rule or (None, None)), *row[15:]) for row in changes.transfers}
+    assert found["lot"] == {
         (row.id, row.sequence, row.account_id if row.free + row.held else None, row.expires_at, row.amount, row.free)
         for row in state.lots.values()
     }
-    assert rows["allocation"] == set(changes.allocations)
-    assert rows["hold"] == {
+    assert found["allocation"] == set(changes.allocations)
+    assert found["hold"] == {
         (row.id, row.debit_account_id, row.amount, row.lapses_at, row.state.value, row.closed_at, row.posted_amount)
         for row in state.holds.values()
     }
-    assert rows["hold_lot"] == {(row.id, lot, amount) for row in state.holds.values() for lot, amount in row.lots}
-    assert rows["merger"] == {tuple(getattr(row, name) for name in MERGER.split(", ")) for row in changes.mergers}
-    assert rows["cap_use"] == {(cap.rule_code, cap.holder_id, cap.period, used) for cap, used in state.caps.items()}
+    assert found["hold_lot"] == {(row.id, lot, amount) for row in state.holds.values() for lot, amount in row.lots}
+    assert found["merger"] == {tuple(getattr(row, name) for name in MERGER.split(", ")) for row in changes.mergers}
+    assert found["cap_use"] == {(cap.rule_code, cap.holder_id, cap.period, used) for cap, used in state.caps.items()}
 
 
 MERGER = "id, ledger, sequence, old_account_id, new_account_id, transfer_id, reference, occurred_at, merged_at"

@@ -24,8 +24,9 @@ pytestmark = pytest.mark.timeout(1800)
 
 @pytest.mark.parametrize("moment", ["before commit", "after commit"])
 async def test_a_connection_lost_at_the_commit_costs_nobody_their_points(
-    database: TestDatabase, keys_dir: Path, tmp_path: Path, moment: Any
+    database: TestDatabase, keys_dir: Path, tmp_path: Path, moment: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(db, "_OUTCOME_SECONDS", 60)  # a busy machine may take its time to say what became of it
     async with (
         proxy(database.url("points")) as between,
         office_on(between.url, keys_dir, tmp_path) as office,
@@ -92,24 +93,21 @@ async def test_a_crash_at_the_commit_loses_nobody_their_points_though_another_ha
     def crash() -> None:
         xid = sturdy.transaction_under_way() if moment == "before commit" else 0
         sturdy.crash()
-        used_again.append(sturdy.used_again(xid))
+        used_again.append(xid > 0 and sturdy.used_again(xid))
 
+    sturdy.hold_log()
     async with (
         proxy(sturdy_database.url("points")) as between,
         office_on(between.url, keys_dir, tmp_path) as office,
     ):
-        between.meanwhile = crash
-        for _ in range(20):  # where the server had written the id down of its own accord, no other got it
-            people = wallets(5)
-            asked = [(give(wallet, 5), key(f"crash/{wallet.id}")) for wallet in people]
-            between.lose = moment
-            replies = await asyncio.gather(*(office.ask(*each) for each in asked))
-            assert {(reply.status, repeated) for reply, repeated in replies} == {(201, False)}
-            assert await office.balances(people) == [5] * 5
-            await office.check()
-            if used_again[-1] or moment == "after commit":
-                return
-        raise AssertionError("no id was lost")
+        people = wallets(5)
+        asked = [(give(wallet, 5), key(f"crash/{wallet.id}")) for wallet in people]
+        between.lose, between.meanwhile = moment, crash
+        replies = await asyncio.gather(*(office.ask(*each) for each in asked))
+        assert {(reply.status, repeated) for reply, repeated in replies} == {(201, False)}
+        assert await office.balances(people) == [5] * 5
+        await office.check()
+        assert used_again == [moment == "before commit"]
 
 
 async def test_connections_that_are_cut_all_the_time_lose_nothing_and_double_nothing(

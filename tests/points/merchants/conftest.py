@@ -3,21 +3,27 @@ a test says so: by implementations that are not ours.
 """
 
 import json
+import re
 import secrets
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
 import httpx2
 import pytest
+from sqlalchemy import func, select
 
 from chassis.core import clock
+from chassis.core.beijing import BEIJING
 from chassis.core.ids import new_id
-from services.points.merchants import actions
+from services.points.merchants import actions, numbers
+from services.points.merchants.openapi import CODES
+from services.points.merchants.tables import MerchantNonce
 from services.points.merchants.terms import Algorithm
 from tests import independent, openssl, signing
 from tests.points.conftest import Points
+from tests.points.merchants.refusals import PARAM_ERROR
 from tests.points.rewards.conftest import Household, Shop
 
 RSA = Algorithm.RSA
@@ -120,6 +126,12 @@ class Till:
         named = {"coupon_id": said["coupon_id"], "use_no": said["use_no"], "use_time": None}
         return await self.call("POST", "/coupons/return", self.body(**(named | changes)))
 
+    async def nonces(self) -> int:
+        """How many nonces of the merchant's are remembered."""
+        async with self.market.db.transaction() as session:
+            statement = select(func.count()).where(MerchantNonce.merchant_id == self.id)
+            return int(await session.scalar(statement) or 0)
+
     async def prepare(self, code: str, **changes: Any) -> httpx2.Response:
         """Look what a code is."""
         return await self.call("POST", "/coupons/prepare", {"coupon_code": code, "store_id": self.store_id} | changes)
@@ -150,7 +162,7 @@ class Market:
         if authorization is not None:
             headers["Authorization"] = authorization
         if content:
-            headers["Content-Type"] = "application/json"
+            headers.setdefault("content-type", "application/json")
         async with self.points.town.client("points", address=address) as client:
             answer = await client.request(method, target, content=content, headers=headers)
         assert answer.headers["Request-ID"]
@@ -201,6 +213,12 @@ def rsa_keys() -> list[Key]:
     return [Key(*openssl.new_rsa_key()) for _ in range(2)]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine the ledger may take its time: who asks what became of a request waits for it."""
+    monkeypatch.setattr(numbers, "WAIT_SECONDS", 60)
+
+
 async def market_of(points: Points, key: Key) -> Market:
     async with points.client() as client:
         keys = signing.platform_keys_of(await client.get("/merchant/v1/platform-keys"))
@@ -226,8 +244,32 @@ async def till(market: Market) -> Till:
 
 
 def refusal(answer: httpx2.Response) -> tuple[int, str]:
-    """The status and code of a refusal, whose shape is checked."""
+    """The status and code of a refusal, whose shape is checked; merchants were told that there is such a one."""
     body = answer.json()
     assert set(body) == {"code", "message", "detail"}, body
     assert body["message"]
+    assert body["code"] in CODES[str(answer.status_code)]
     return answer.status_code, body["code"]
+
+
+def fields_of(answer: httpx2.Response) -> set[str]:
+    """The fields at fault. What is wrong with each must be said in Chinese first."""
+    assert refusal(answer) == PARAM_ERROR
+    fields = answer.json()["detail"]["fields"]
+    assert all(re.match("[^ ]*[\u4e00-\u9fff]", field["reason"]) for field in fields), fields
+    return {field["name"] for field in fields}
+
+
+def number() -> str:
+    """A merchant's number that it has not used before."""
+    return f"R{secrets.token_hex(8)}"
+
+
+def bill(day: date) -> str:
+    """Where the bill of a day is."""
+    return f"/bills/daily?bill_date={day.isoformat()}"
+
+
+def at_hour(day: date, hour: int, minute: int = 0, second: int = 0) -> datetime:
+    """A moment of a day in Beijing."""
+    return datetime.combine(day, time(hour, minute, second), BEIJING)

@@ -2,24 +2,13 @@
 
 import gzip
 import hashlib
-from datetime import date, datetime, time, timedelta
-
-import pytest
+from datetime import timedelta
 
 from chassis.core import clock
-from chassis.core.beijing import BEIJING, day_of
+from chassis.core.beijing import day_of
 from tests.points.conftest import Points
-from tests.points.merchants.conftest import Key, Till, market_of, refusal
-
-PARAM_ERROR = (400, "PARAM_ERROR")
-
-
-def bill(day: date) -> str:
-    return f"/bills/daily?bill_date={day.isoformat()}"
-
-
-def at_hour(day: date, hour: int, minute: int = 0, second: int = 0) -> datetime:
-    return datetime.combine(day, time(hour, minute, second), BEIJING)
+from tests.points.merchants.conftest import Key, Till, at_hour, bill, market_of, refusal
+from tests.points.merchants.refusals import PARAM_ERROR
 
 
 async def test_yesterdays_bill_is_there_at_ten_and_the_same_to_the_byte_ever_after(
@@ -79,19 +68,3 @@ async def test_a_day_that_is_not_over_has_no_bill(till: Till) -> None:
     with clock.frozen(at_hour(today, 0)):
         assert refusal(await till.call("GET", bill(yesterday))) == (404, "BILL_NOT_READY")
         assert (await till.call("GET", bill(before))).status_code == 200
-
-
-@pytest.mark.parametrize(
-    "query",
-    [
-        "",
-        "?bill_date=",
-        "?bill_date=20261122",
-        "?bill_date=1795300000",
-        "?bill_date=2026-02-30",
-        "?bill_date=0001-01-01",
-        "?bill_date=2026-11-22&x=1",
-    ],
-)
-async def test_a_bill_of_no_day_is_refused(till: Till, query: str) -> None:
-    assert refusal(await till.call("GET", f"/bills/daily{query}")) == PARAM_ERROR

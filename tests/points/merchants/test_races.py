@@ -11,37 +11,20 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
 from chassis.core.errors import Unavailable
-from services.points.ledger.queries import lock_ledgers
 from services.points.ledger.writer import Writer
-from services.points.merchants import numbers, operations, queries
+from services.points.merchants import operations, queries
 from services.points.merchants.errors import OutRequestNoConflict
 from services.points.merchants.schemas import UseIn
 from services.points.merchants.tables import MerchantRequest
 from services.points.merchants.terms import Answer, Caller, NumberKey, Operation
-from services.points.terms import LedgerName
-from tests.points.conftest import Points
-from tests.points.merchants.conftest import Key, Market, Till, market_of, refusal
-
-USED = (409, "COUPON_USED")
-IN_PROGRESS = (409, "REQUEST_IN_PROGRESS")
-
-
-async def hold_the_ledger(session: AsyncSession) -> None:
-    """As another process does while it works on a batch, for as long as the test takes."""
-    await session.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
-    await lock_ledgers(session, [LedgerName.CIVIC])
-
-
-async def until_somebody_waits(observer: AsyncSession) -> None:
-    """Until a statement waits for a lock that another transaction holds."""
-    waits = text(
-        "SELECT EXISTS (SELECT FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE '%FOR UPDATE%')"
-    )
-    async with asyncio.timeout(60):
-        while not await observer.scalar(waits):
-            await asyncio.sleep(0.01)
-            await observer.execute(text("SELECT pg_stat_clear_snapshot()"))
+from tests.points.merchants.conftest import Market, Till, refusal
+from tests.points.merchants.refusals import (
+    CONFLICT,
+    COUPON_LOCKED,
+    COUPON_NOT_USED,
+    COUPON_USED,
+    REQUEST_NOT_FOUND,
+)
 
 
 def number_of(till: Till, out_request_no: str) -> NumberKey:
@@ -53,7 +36,7 @@ async def test_ten_tills_with_one_coupon_one_takes_it(market: Market) -> None:
     _, coupon = await market.coupon(*tills)
     answers = await asyncio.gather(*(till.use(coupon["code"]) for till in tills))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 9
-    assert {refusal(answer) for answer in answers if answer.status_code != 200} == {USED}
+    assert {refusal(answer) for answer in answers if answer.status_code != 200} == {COUPON_USED}
     assert sorted([await market.shop.payable(till) for till in tills]) == [0] * 9 + [12]
     await market.shop.check()
 
@@ -83,7 +66,7 @@ async def test_ten_tills_that_want_one_coupon_kept_one_has_it(market: Market) ->
     _, coupon = await market.coupon(*tills)
     answers = await asyncio.gather(*(till.lock(coupon["code"]) for till in tills))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 9
-    assert {refusal(answer) for answer in answers if answer.status_code != 200} == {(409, "COUPON_LOCKED")}
+    assert {refusal(answer) for answer in answers if answer.status_code != 200} == {COUPON_LOCKED}
     uses = await asyncio.gather(*(till.use(coupon["code"]) for till in tills))
     assert [use.status_code for use in uses] == [answer.status_code for answer in answers]
     assert sum([await market.shop.payable(till) for till in tills]) == 12
@@ -126,7 +109,7 @@ async def test_a_use_and_its_return_race_and_the_coupon_is_whole(market: Market,
     used = await till.use(coupon["code"])
     answers = await asyncio.gather(*(till.give_back(used) for _ in range(6)))
     assert sorted(answer.status_code for answer in answers) == [200] + [409] * 5
-    assert {refusal(each) for each in answers if each.status_code == 409} == {(409, "COUPON_NOT_USED")}
+    assert {refusal(each) for each in answers if each.status_code == 409} == {COUPON_NOT_USED}
     assert await market.shop.payable(till) == 0
     await market.shop.check()
 
@@ -138,77 +121,8 @@ async def test_the_same_number_for_two_coupons_at_once_takes_one_of_them(market:
         *(till.use(coupon["code"], out_request_no=number, use_time=at) for coupon in coupons * 3)
     )
     assert sorted(answer.status_code for answer in answers) == [200] * 3 + [409] * 3
-    assert {refusal(each) for each in answers if each.status_code == 409} == {(409, "OUT_REQUEST_NO_CONFLICT")}
+    assert {refusal(each) for each in answers if each.status_code == 409} == {CONFLICT}
     assert await market.shop.payable(till) == 12
-
-
-async def test_while_another_process_may_be_at_work_on_a_number_one_waits_and_is_told_so(
-    own_points: Points, rsa_keys: list[Key], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Whatever it does under the number, it does behind the ledger's lock."""
-    market = await market_of(own_points, rsa_keys[0])
-    till = await market.till()
-    _, coupon = await market.coupon(till)
-    body = till.body(coupon["code"])
-    monkeypatch.setattr(numbers, "WAIT_SECONDS", 1)
-    await own_points.town.start("points", lock_timeout_seconds=0.3)
-    asked = f"/requests/use/{body['out_request_no']}"
-    async with market.db.sessions() as elsewhere:
-        await hold_the_ledger(elsewhere)
-        for answer, expected in (
-            (await till.call("GET", asked), IN_PROGRESS),
-            (await till.call("POST", "/coupons/use", body), (503, "SYSTEM_ERROR")),
-        ):
-            assert refusal(answer) == expected
-            assert int(answer.headers["Retry-After"]) >= 1
-        await elsewhere.rollback()
-    assert refusal(await till.call("GET", asked)) == (404, "REQUEST_NOT_FOUND")
-    assert (await till.call("POST", "/coupons/use", body)).status_code == 200
-
-
-async def test_who_asks_what_became_of_a_request_waits_for_another_process_and_gets_its_answer(
-    market: Market, till: Till, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(numbers, "WAIT_SECONDS", 60)
-    _, coupon = await market.coupon(till)
-    body = till.body(coupon["code"])
-    number = number_of(till, body["out_request_no"])
-    answered = MerchantRequest(
-        merchant_id=number.merchant_id,
-        sandbox=number.sandbox,
-        operation=number.operation,
-        out_request_no=number.out_request_no,
-        parameters_hash=b"other parameters",
-        coupon_id=coupon["id"],
-        status=409,
-        answer=b'{"code":"COUPON_USED"}',
-        answered_at=clock.now(),
-    )
-    async with market.db.sessions() as elsewhere, market.db.transaction() as observer:
-        await hold_the_ledger(elsewhere)
-        waiting = asyncio.create_task(till.call("GET", f"/requests/use/{number.out_request_no}"))
-        await until_somebody_waits(observer)
-        await queries.keep_answers(elsewhere, [answered])
-        await elsewhere.commit()
-    assert (await waiting).json()["answer"] == {"code": "COUPON_USED"}
-    assert refusal(await till.call("POST", "/coupons/use", body)) == (409, "OUT_REQUEST_NO_CONFLICT")
-
-
-async def test_who_asks_after_unknown_numbers_while_the_ledger_is_busy_takes_no_connection_from_others(
-    own_points: Points, rsa_keys: list[Key]
-) -> None:
-    """Every till asks what became of its requests when answers are slow: that must not stop the other tills."""
-    await own_points.town.start("points", db_pool_size=4, db_pool_overflow=0)
-    market = await market_of(own_points, rsa_keys[0])
-    till = await market.till()
-    _, coupon = await market.coupon(till)
-    async with market.db.sessions() as elsewhere, market.db.transaction() as observer:
-        await hold_the_ledger(elsewhere)
-        asked = [asyncio.create_task(till.call("GET", f"/requests/use/unknown-{number}")) for number in range(6)]
-        await until_somebody_waits(observer)
-        assert (await till.call("GET", f"/coupons/{coupon['id']}")).status_code == 200
-        await elsewhere.rollback()
-        assert {refusal(answer) for answer in await asyncio.gather(*asked)} == {(404, "REQUEST_NOT_FOUND")}
 
 
 async def test_tills_of_several_processes_that_repeat_one_number_have_one_effect(market: Market, till: Till) -> None:
@@ -228,8 +142,18 @@ async def test_tills_of_several_processes_that_repeat_one_number_have_one_effect
         await market.shop.check()
 
 
-async def test_many_uses_of_one_batch_are_each_judged_by_themselves(market: Market, till: Till) -> None:
+async def test_many_uses_of_one_batch_are_each_judged_by_themselves(
+    market: Market, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The used, the wrong, the repeated and the contradictory beside the good ones: nobody gets another's answer."""
+    kept: list[list[NumberKey]] = []
+    keep_answers = queries.keep_answers
+
+    async def seen(session: AsyncSession, answered: list[MerchantRequest]) -> None:
+        kept.append([request.number for request in answered])
+        await keep_answers(session, answered)
+
+    monkeypatch.setattr(queries, "keep_answers", seen)
     with clock.frozen(clock.now()):  # codes are right for half a minute
         runtime = market.points.town.runtime("points")
         writer = Writer(runtime.db, runtime.vault, runtime.metrics)
@@ -254,40 +178,9 @@ async def test_many_uses_of_one_batch_are_each_judged_by_themselves(market: Mark
         codes = [json.loads(answer.body).get("code", "USED") for answer in said]
         assert codes == ["USED", "USED", "USED", "USED", "COUPON_USED", "COUPON_NOT_FOUND", "NO_AUTH"]
         assert said[3] == said[0]
+        assert all(len(numbers) == len(set(numbers)) for numbers in kept), "what is repeated is not decided again"
         assert await market.shop.payable(till) == 36
         await market.shop.check()
-
-
-async def test_while_this_process_works_on_a_number_one_waits_and_is_told_so(
-    own_market: Market, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    till = await own_market.till()
-    _, coupon = await own_market.coupon(till)
-    body = till.body(coupon["code"])
-    turnstile = own_market.points.town.apps["points"].state.merchant_numbers
-    monkeypatch.setattr(turnstile, "_wait_seconds", 0.2)
-    async with turnstile.turn(number_of(till, body["out_request_no"])):
-        for answer in (
-            await till.call("POST", "/coupons/use", body),
-            await till.call("GET", f"/requests/use/{body['out_request_no']}"),
-        ):
-            assert refusal(answer) == IN_PROGRESS
-    assert (await till.call("POST", "/coupons/use", body)).status_code == 200
-
-
-async def test_a_busy_ledger_is_no_answer_that_counts(own_points: Points, rsa_keys: list[Key]) -> None:
-    """5xx: repeat with the same number. Nothing was decided."""
-    await own_points.town.start("points", lock_timeout_seconds=0.3)
-    market = await market_of(own_points, rsa_keys[0])
-    till = await market.till()
-    _, coupon = await market.coupon(till)
-    body = till.body(coupon["code"])
-    async with market.db.sessions() as elsewhere:
-        await hold_the_ledger(elsewhere)
-        busy = await till.call("POST", "/coupons/use", body)
-        assert refusal(busy) == (503, "SYSTEM_ERROR")
-        assert busy.headers["Retry-After"]
-    assert (await till.call("POST", "/coupons/use", body)).status_code == 200
 
 
 async def test_a_deadlock_is_nothing_that_a_till_hears_of(
@@ -323,7 +216,7 @@ async def test_what_fails_after_the_coupon_was_spent_undoes_it_with_the_number(
         patch.setattr(queries, "keep_answers", failing)
         assert refusal(await till.call("POST", "/coupons/use", body)) == (503, "SYSTEM_ERROR")
     asked = await till.call("GET", f"/requests/use/{body['out_request_no']}")
-    assert refusal(asked) == (404, "REQUEST_NOT_FOUND")
+    assert refusal(asked) == REQUEST_NOT_FOUND
     assert (await till.call("GET", f"/coupons/{coupon['id']}")).json()["state"] == "EFFECTIVE"
     assert await market.shop.payable(till) == 0
     assert (await till.call("POST", "/coupons/use", body)).status_code == 200

@@ -6,11 +6,8 @@ from chassis.core import clock
 from services.points.coupons import rules
 from services.points.merchants.tables import Merchant
 from tests.points.merchants.conftest import Market, Till, refusal
+from tests.points.merchants.refusals import CONFLICT, COUPON_NOT_FOUND, COUPON_NOT_USED, NO_AUTH
 
-NOT_FOUND = (404, "COUPON_NOT_FOUND")
-NOT_USED = (409, "COUPON_NOT_USED")
-NO_AUTH = (403, "NO_AUTH")
-CONFLICT = (409, "OUT_REQUEST_NO_CONFLICT")
 HOUR = timedelta(minutes=60)
 
 
@@ -53,7 +50,7 @@ async def test_a_return_that_is_repeated_under_a_new_number_does_not_undo_the_ne
     fresh = (await market.shop.show(family, coupon["id"])).json()["code"]
     assert (await till.use(fresh)).status_code == 200
     assert (await till.call("POST", "/coupons/return", body)).content == returned.content
-    assert refusal(await till.give_back(first)) == NOT_USED
+    assert refusal(await till.give_back(first)) == COUPON_NOT_USED
     assert (await till.call("GET", f"/coupons/{coupon['id']}")).json()["state"] == "USED"
     assert await market.shop.payable(till) == 12
     await market.shop.check()
@@ -68,7 +65,7 @@ async def test_a_merchant_has_an_hour_to_undo_a_use(market: Market, till: Till) 
     with clock.frozen(posted[1] + HOUR + timedelta(microseconds=1)):
         late = await till.give_back(uses[1])
     assert refusal(late) == NO_AUTH
-    assert "街道" in late.json()["message"]
+    assert "可撤销时间" in late.json()["message"]
     assert await market.shop.payable(till) == 12
     await market.shop.check()
 
@@ -79,10 +76,10 @@ async def test_only_the_store_where_it_was_used_undoes_a_use(market: Market) -> 
     next_door = Till(market, here.id, here.mchid, here.key, "store-2")
     _, coupon = await market.coupon(here, there)
     used = await here.use(coupon["code"])
-    assert refusal(await there.give_back(used)) == NOT_USED
-    assert refusal(await next_door.give_back(used)) == NOT_USED
+    assert refusal(await there.give_back(used)) == COUPON_NOT_USED
+    assert refusal(await next_door.give_back(used)) == COUPON_NOT_USED
     assert refusal(await here.give_back(used, store_id="nowhere")) == NO_AUTH
-    assert refusal(await stranger.give_back(used)) == NOT_FOUND
+    assert refusal(await stranger.give_back(used)) == COUPON_NOT_FOUND
     assert (await here.give_back(used)).status_code == 200
     await market.shop.check()
 
@@ -93,7 +90,7 @@ async def test_a_return_is_bound_to_its_number_and_what_it_names(market: Market,
     body = till.body(coupon_id=coupon["id"], use_no=used.json()["use_no"], use_time=None)
     wrong = body | {"use_no": body["use_no"][:-1] + "9"}
     refused = await till.call("POST", "/coupons/return", wrong)
-    assert refusal(refused) == NOT_USED
+    assert refusal(refused) == COUPON_NOT_USED
     assert (await till.call("POST", "/coupons/return", wrong)).content == refused.content
     assert refusal(await till.call("POST", "/coupons/return", body)) == CONFLICT
     assert (await till.give_back(used)).status_code == 200

@@ -3,6 +3,7 @@ it.
 """
 
 import gzip
+import hashlib
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,20 +11,26 @@ import pytest
 from sqlalchemy import func, select
 
 from chassis.core import clock
+from chassis.core.beijing import day_of
 from services.points.coupons import rules
 from services.points.coupons.queries import open_secret
 from services.points.coupons.tables import CouponEvent
+from services.points.coupons.terms import WrongCodeSubject
 from services.points.ledger.tables import Transfer
 from services.points.merchants import sandbox as sandbox_module
 from services.points.merchants.jobs import sweep_sandbox
 from services.points.merchants.tables import MerchantRequest, SandboxCoupon
 from tests.points.conftest import Points
-from tests.points.merchants.conftest import Key, Market, Till, market_of, refusal
-
-NOT_FOUND = (404, "COUPON_NOT_FOUND")
-USED = (409, "COUPON_USED")
-LOCKED = (409, "COUPON_LOCKED")
-NO_AUTH = (403, "NO_AUTH")
+from tests.points.merchants.conftest import Key, Market, Till, at_hour, bill, fields_of, market_of, refusal
+from tests.points.merchants.refusals import (
+    COUPON_CODE_STALE,
+    COUPON_LOCKED,
+    COUPON_NOT_FOUND,
+    COUPON_USED,
+    NO_AUTH,
+    PARAM_ERROR,
+    RATE_LIMITED,
+)
 
 
 async def sandbox_of(market: Market, till: Till) -> Till:
@@ -96,16 +103,18 @@ async def test_sandbox_and_live_do_not_see_one_anothers_coupons(market: Market, 
     _, live = await market.coupon(till)
     coupon = await issued(trying)
     for other in (till, stranger):
-        assert refusal(await other.prepare(coupon["coupon_code"])) == NOT_FOUND
-        assert refusal(await other.use(coupon["coupon_code"])) == NOT_FOUND
-        assert refusal(await other.lock(coupon["coupon_code"])) == NOT_FOUND
-        assert refusal(await other.unlock(coupon["coupon_id"])) == NOT_FOUND
-        assert refusal(await other.call("GET", f"/coupons/{coupon['coupon_id']}")) == NOT_FOUND
-    assert refusal(await trying.use(live["code"])) == NOT_FOUND
-    assert refusal(await trying.call("GET", f"/coupons/{live['id']}")) == NOT_FOUND
-    assert refusal(await stranger.call("GET", f"/sandbox/coupons/{coupon['coupon_id']}")) == NOT_FOUND
+        assert refusal(await other.prepare(coupon["coupon_code"])) == COUPON_NOT_FOUND
+        assert refusal(await other.use(coupon["coupon_code"])) == COUPON_NOT_FOUND
+        assert refusal(await other.lock(coupon["coupon_code"])) == COUPON_NOT_FOUND
+        assert refusal(await other.unlock(coupon["coupon_id"])) == COUPON_NOT_FOUND
+        assert refusal(await other.call("GET", f"/coupons/{coupon['coupon_id']}")) == COUPON_NOT_FOUND
+    assert refusal(await trying.use(live["code"])) == COUPON_NOT_FOUND
+    assert refusal(await trying.call("GET", f"/coupons/{live['id']}")) == COUPON_NOT_FOUND
+    assert refusal(await stranger.call("GET", f"/sandbox/coupons/{coupon['coupon_id']}")) == COUPON_NOT_FOUND
     assert refusal(await till.call("GET", f"/sandbox/coupons/{coupon['coupon_id']}")) == NO_AUTH
-    assert refusal(await till.call("POST", "/sandbox/coupons", {})) == NO_AUTH
+    refused = await till.call("POST", "/sandbox/coupons", {})
+    assert refusal(refused) == NO_AUTH
+    assert "沙箱密钥" in refused.json()["message"]
     assert (await trying.use(coupon["coupon_code"])).status_code == 200
 
 
@@ -113,7 +122,7 @@ async def test_a_token_of_the_sandbox_is_worth_nothing_to_a_live_till(market: Ma
     trying = await sandbox_of(market, till)
     coupon = await issued(trying)
     token = (await trying.prepare(coupon["coupon_code"])).json()["prepare_token"]
-    assert refusal(await till.use(prepare_token=token)) == (400, "PARAM_ERROR")
+    assert refusal(await till.use(prepare_token=token)) == PARAM_ERROR
 
 
 async def test_the_refusals_can_be_tried_too(market: Market, till: Till) -> None:
@@ -129,10 +138,10 @@ async def test_the_refusals_can_be_tried_too(market: Market, till: Till) -> None
         body = trying.body(coupon["coupon_code"], use_time=None)
         locked = await trying.call("POST", "/coupons/lock", body)
         assert locked.status_code == 200
-        assert refusal(await beside.use(coupon["coupon_code"])) == LOCKED
+        assert refusal(await beside.use(coupon["coupon_code"])) == COUPON_LOCKED
     with clock.frozen(at + timedelta(minutes=5)):
-        assert refusal(await trying.use(coupon["coupon_code"])) == (409, "COUPON_CODE_STALE")
-        assert refusal(await trying.use(brief["coupon_code"])) == (409, "COUPON_CODE_STALE")
+        assert refusal(await trying.use(coupon["coupon_code"])) == COUPON_CODE_STALE
+        assert refusal(await trying.use(brief["coupon_code"])) == COUPON_CODE_STALE
         gone = (await trying.call("GET", f"/sandbox/coupons/{brief['coupon_id']}")).json()
         assert (gone["state"], gone["coupon_code"]) == ("EXPIRED", None)
     with clock.frozen(at + timedelta(minutes=16)):
@@ -147,8 +156,31 @@ async def test_the_refusals_can_be_tried_too(market: Market, till: Till) -> None
         right = await around(market, wrong)
         digits = next(f"{number:06d}" for number in range(100) if f"{number:06d}" not in right)
         for _ in range(10):
-            assert refusal(await trying.prepare(wrong + digits)) == NOT_FOUND
-        assert refusal(await trying.use(shown)) == (429, "RATE_LIMITED")
+            assert refusal(await trying.prepare(wrong + digits)) == COUPON_NOT_FOUND
+        assert refusal(await trying.use(shown)) == RATE_LIMITED
+
+
+async def test_wrong_codes_in_the_sandbox_are_counted_by_coupon_and_merchant_and_apart_from_the_live_ones(
+    market: Market, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(rules.WRONG_CODES_AN_HOUR, WrongCodeSubject.COUPON, 2)
+    monkeypatch.setitem(rules.WRONG_CODES_AN_HOUR, WrongCodeSubject.MERCHANT, 3)
+    trying = await sandbox_of(market, till)
+    with clock.frozen(clock.now().replace(minute=10)):
+        coupons = [await issued(trying) for _ in range(3)]
+        wrong = []
+        for coupon in coupons:
+            right = await around(market, coupon["coupon_id"])
+            otp = next(f"{number:06d}" for number in range(100) if f"{number:06d}" not in right)
+            wrong.append(coupon["coupon_id"] + otp)
+        assert refusal(await trying.use(wrong[0])) == COUPON_NOT_FOUND
+        assert refusal(await trying.lock(wrong[0])) == COUPON_NOT_FOUND
+        assert refusal(await trying.use(coupons[0]["coupon_code"])) == RATE_LIMITED
+        assert (await trying.use(coupons[1]["coupon_code"])).status_code == 200
+        assert refusal(await trying.prepare(wrong[1])) == COUPON_NOT_FOUND
+        assert refusal(await trying.use(coupons[2]["coupon_code"])) == RATE_LIMITED
+        _, live = await market.coupon(till)
+        assert (await till.use(live["code"])).status_code == 200
 
 
 async def around(market: Market, coupon_id: str) -> set[str]:
@@ -160,13 +192,61 @@ async def around(market: Market, coupon_id: str) -> set[str]:
     return {rules.code(coupon_id, secret, step)[14:] for step in steps}
 
 
-async def test_the_bill_of_the_sandbox_is_that_of_a_day_without_uses(market: Market, till: Till) -> None:
+async def test_a_program_that_reads_bills_can_be_tried_on_what_was_done_in_the_sandbox_today(
+    market: Market, till: Till
+) -> None:
+    trying, other = await sandbox_of(market, till), await sandbox_of(market, await market.till())
+    day = day_of(clock.now()) + timedelta(days=2)
+    with clock.frozen(at_hour(day - timedelta(days=1), 12)):
+        _, live = await market.coupon(till)
+        assert (await till.use(live["code"])).status_code == 200
+    with clock.frozen(at_hour(day, 12)):
+        coupon = await issued(trying)
+        used = await trying.use(coupon["coupon_code"], out_request_no="R-bill-01", use_time="2026-01-31T10:30:00Z")
+    with clock.frozen(at_hour(day, 12, 30)):
+        await trying.give_back(used, out_request_no="R-bill-02")
+        code = await code_now(trying, coupon["coupon_id"])
+        await trying.use(code, out_request_no="R-bill-03")
+        assert refusal(await trying.use(code)) == COUPON_USED
+        today = await trying.call("GET", bill(day))
+        nothing = [await trying.call("GET", bill(day - timedelta(days=1))), await other.call("GET", bill(day))]
+        ahead = await trying.call("GET", bill(day + timedelta(days=1)))
+    with clock.frozen(at_hour(day + timedelta(days=3), 12)):
+        again = await trying.call("GET", bill(day))
+        nothing.append(await till.call("GET", bill(day)))
+    assert today.headers["HHBY-Bill-SHA256"] == hashlib.sha256(gzip.decompress(today.content)).hexdigest()
+    assert again.content == today.content
+    heading, *lines, total = rows(today)
+    assert len(heading) == 11
+    assert [(line[4], line[6], line[7], *line[8:]) for line in lines[:2]] == [
+        ("R-bill-01", "USE", "2026-01-31T18:30:00+08:00", "2000", "1500", "20"),
+        ("R-bill-02", "RETURN", "2026-01-31T18:30:00+08:00", "-2000", "-1500", "-20"),
+    ]
+    assert [line[4] for line in lines] == ["R-bill-01", "R-bill-02", "R-bill-03"]
+    assert {(line[0], line[1], line[3]) for line in lines} == {(day.isoformat(), "store-1", coupon["coupon_id"])}
+    assert total == ["total", "3", "", "", "", "", "", "", "2000", "1500", "20"]
+    assert {tuple(rows(answer)[1]) for answer in nothing} == {("total", "0", *[""] * 6, "0", "0", "0")}
+    assert fields_of(ahead) == {"query.bill_date"}
+
+
+async def test_a_return_in_the_sandbox_on_the_next_day_is_a_line_of_that_day(market: Market, till: Till) -> None:
     trying = await sandbox_of(market, till)
-    coupon = await issued(trying)
-    assert (await trying.use(coupon["coupon_code"])).status_code == 200
-    answer = await trying.call("GET", "/bills/daily?bill_date=2026-03-01")
-    assert answer.status_code == 200
-    assert gzip.decompress(answer.content).decode().splitlines()[1].startswith("total,0,")
+    day = day_of(clock.now()) + timedelta(days=1)
+    with clock.frozen(at_hour(day, 23, 50)):
+        coupon = await issued(trying)
+        used = await trying.use(coupon["coupon_code"], use_time="2026-01-31T18:30:00+08:00")
+    with clock.frozen(at_hour(day + timedelta(days=1), 0, 10)):
+        await trying.give_back(used)
+        bills = [await trying.call("GET", bill(each)) for each in (day, day + timedelta(days=1))]
+    [[use], [undone]] = [rows(answer)[1:-1] for answer in bills]
+    assert (use[6], undone[6]) == ("USE", "RETURN")
+    assert (use[5], use[7]) == (undone[5], undone[7]) == (used.json()["use_no"], "2026-01-31T18:30:00+08:00")
+
+
+def rows(answer: Any) -> list[list[str]]:
+    """The cells of a bill."""
+    assert answer.status_code == 200, answer.text
+    return [line.split(",") for line in gzip.decompress(answer.content).decode().splitlines()]
 
 
 async def test_what_was_tried_is_forgotten_after_thirty_days(own_points: Points, rsa_keys: list[Key]) -> None:
@@ -197,6 +277,6 @@ async def test_a_thousand_coupons_a_day_are_enough(market: Market, till: Till, m
         for _ in range(2):
             await issued(trying)
         refused = await trying.call("POST", "/sandbox/coupons", {})
-        assert refusal(refused) == (429, "RATE_LIMITED")
+        assert refusal(refused) == RATE_LIMITED
     with clock.frozen(at + timedelta(days=1, seconds=1)):
         await issued(trying)

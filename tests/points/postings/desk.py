@@ -88,10 +88,10 @@ class Desk:
         sides = [move.get(side) for move in moves if isinstance(move, dict) for side in ("debit", "credit")]
         named = [side for side in sides if isinstance(side, dict) and side.get("owner_kind") == "household"]
         owners = {str(side.get("owner_id")) for side in named}
-        async with self.points.db.transaction() as session:
-            for key in [household_wallet(UUID(owner)) for owner in sorted(filter(_IS_UUID.fullmatch, owners))]:
-                if await session.get(Account, key.id) is None:
-                    await session.execute(insert(Account).values(_new(key)).on_conflict_do_nothing())
+        wallets = [household_wallet(UUID(owner)) for owner in sorted(filter(_IS_UUID.fullmatch, owners))]
+        if wallets:
+            async with self.points.db.transaction() as session:
+                await session.execute(insert(Account).on_conflict_do_nothing(), [_new(wallet) for wallet in wallets])
 
     async def get(self, path: str, *, who: Actor | None = None, **params: Any) -> httpx2.Response:
         async with self.points.client(who or self.admin) as client:

@@ -2,6 +2,7 @@
 key are good for at the door.
 """
 
+from datetime import datetime
 from typing import Any
 
 import psycopg
@@ -153,6 +154,27 @@ async def test_a_revoked_key_never_comes_back(registry: Registry, ed25519_key: K
     [key] = (await registry.get(f"/{merchant}/keys", AUDITOR)).json()["items"]
     assert key["state"] == "revoked"
     assert code_of(await registry.post(f"/{merchant}/keys/NOSUCH/revoke", {"reason": "泄露"})) == "key_not_found"
+
+
+async def test_a_key_that_comes_or_goes_is_told_where_the_merchant_is_told_of_its_coupons(
+    registry: Registry, ed25519_key: Key
+) -> None:
+    """Whoever got hold of a manager's account does not put a key of theirs on record unnoticed."""
+    merchant = await registry.merchant()
+    mchid = (await registry.get(f"/{merchant}", AUDITOR)).json()["mchid"]
+    async with registry.points.client(manager_of(merchant)) as client:
+        endpoints = "/api/points/webhooks/endpoints"
+        wanted = {"merchant_id": str(merchant), "url": "https://shop.example.org/told", "event_types": []}
+        endpoint = (await client.post(endpoints, json=wanted)).raise_for_status().json()["id"]
+        key = (await registry.add_key(merchant, mchid, ed25519_key, sandbox=True)).json()
+        for _ in range(2):
+            await registry.post(f"/{merchant}/keys/{key['serial_no']}/revoke", {"reason": "泄露"})
+        log = (await client.get(f"{endpoints}/{endpoint}/deliveries")).json()["items"]
+        assert [delivery["event_type"] for delivery in log] == ["KEY.REVOKED", "KEY.ADDED"]
+        for delivery in log:
+            told = (await client.get(f"{endpoints}/{endpoint}/deliveries/{delivery['event_id']}")).json()["resource"]
+            assert (told["serial_no"], told["sandbox"]) == (key["serial_no"], True)
+            assert datetime.fromisoformat(told["not_after"]) == datetime.fromisoformat(key["not_after"])
 
 
 async def test_a_key_is_registered_by_whoever_has_its_private_half_alone(

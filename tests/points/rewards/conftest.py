@@ -10,6 +10,7 @@ from uuid import UUID
 import httpx2
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
@@ -22,6 +23,8 @@ from services.points.coupons.queries import open_secret
 from services.points.coupons.tables import Coupon
 from services.points.coupons.terms import CouponState
 from services.points.coupons.use import Use, UseCoupons
+from services.points.households.tables import Household as HouseholdRow
+from services.points.households.tables import Member as MemberRow
 from services.points.ledger import actions as ledger
 from services.points.ledger.core.commands import Transfer
 from services.points.ledger.queries import accounts_by_id
@@ -107,8 +110,9 @@ class Shop:
         return household
 
     async def households(self, number: int, points: int) -> list[Household]:
-        """So many households, each with so many points."""
+        """So many households of one grown-up, as identity has told of them, each with so many points."""
         households = [Household() for _ in range(number)]
+        await self.know(*households)
         given = [
             Transfer(
                 debit=issuance(LedgerName.CIVIC),
@@ -126,6 +130,15 @@ class Shop:
                 results = await ledger.carry_out(session, ledger.Posting([LedgerName.CIVIC]), given)
             assert not [result for result in results if isinstance(result, DomainError)]
         return households
+
+    async def know(self, *members: Household) -> None:
+        """As if identity had told that these are grown-up members of their households; what it tells counts from 1."""
+        async with self.db.transaction() as session:
+            known = insert(HouseholdRow).on_conflict_do_nothing()
+            await session.execute(known, [{"id": member.id, "version": 0} for member in members])
+            grown_up = {"child": False, "consented": False}
+            rows = [{"household_id": member.id, "person_id": member.person_id} | grown_up for member in members]
+            await session.execute(insert(MemberRow), rows)
 
     async def redeem(self, household: Household, reward_id: UUID, *, key: str | None = None) -> httpx2.Response:
         """What is answered to a member who redeems a reward."""

@@ -6,8 +6,8 @@ from collections import Counter
 import pytest
 
 from chassis.core import clock
+from services.points.coupons.issuing import IssuedCoupon
 from services.points.coupons.redemption import Redeem, Redemption
-from services.points.coupons.tables import Coupon
 from services.points.ledger.writer import Writer
 from services.points.rewards.errors import OutOfStock
 from tests.points.rewards.conftest import Shop, all_of, code_of
@@ -26,9 +26,9 @@ async def test_of_thousands_of_households_the_first_hundred_get_the_hundred_piec
             results = await all_of(*(patient.submit(Redeem, each) for each in wanted))
     finally:
         await patient.close()
-    assert Counter(type(result) for result in results) == {Coupon: 100, OutOfStock: number - 100}
-    assert all(isinstance(result, Coupon) for result in results[:100]), "in the order in which they came"
-    coupons = [result for result in results[:100] if isinstance(result, Coupon)]
+    assert Counter(type(result) for result in results) == {IssuedCoupon: 100, OutOfStock: number - 100}
+    assert all(isinstance(result, IssuedCoupon) for result in results[:100]), "in the order in which they came"
+    coupons = [result for result in results[:100] if isinstance(result, IssuedCoupon)]
     assert [coupon.household_id for coupon in coupons] == [family.id for family in families[:100]]
     assert await shop.balances(families) == {
         family.id: 0 if place < 100 else 12 for place, family in enumerate(families)

@@ -76,6 +76,7 @@ async def test_what_was_on_offer_before_is_listed_as_it_was_and_coupons_promise_
             assert [record[name] for name in promises] == [7, 7, "ever", "everyone", False, 2]
             [kept] = await shop.coupons(family)
             assert (kept["id"], kept["state"], kept["refund_on_expiry"]) == (coupon_id, "expired", False)
+            await shop.know(family)
             await shop.coupon(family, reward)
             assert (await shop.balance(family), await shop.stock(reward)) == (0, 6)
             third = await shop.redeem(family, reward)

@@ -14,11 +14,11 @@ from services.points.coupons import queries
 from services.points.coupons.tables import Coupon, CouponEvent
 from services.points.rewards.errors import RewardNotOffered
 from services.points.rewards.queries import honoured as honoured_by
-from services.points.rewards.rules import check_redeemable
+from services.points.rewards.rules import check_to_be_had
 from services.points.rewards.tables import Reward
-from services.points.rewards.terms import Audience, RewardKind, RewardState
+from services.points.rewards.terms import RewardKind, RewardState
 from tests.points.conftest import Points
-from tests.points.facts import Family
+from tests.points.facts import Attendance, Family
 from tests.points.rewards.conftest import Household, Merchant, Shop, code_of
 from tests.town import Town, actor
 
@@ -93,12 +93,12 @@ async def test_a_reward_is_redeemed_only_while_it_is_on_offer(shop: Shop, offere
 
 def test_a_reward_is_on_offer_from_its_first_moment_until_before_its_last() -> None:
     starts, ends = datetime(2026, 3, 1, tzinfo=UTC), datetime(2026, 4, 1, tzinfo=UTC)
-    reward = Reward(state=RewardState.LISTED, starts_at=starts, ends_at=ends, stock=1, audience=Audience.EVERYONE)
-    check_redeemable(reward, 0, starts)
-    check_redeemable(reward, 0, ends - timedelta(microseconds=1))
+    reward = Reward(state=RewardState.LISTED, starts_at=starts, ends_at=ends, stock=1)
+    check_to_be_had(reward, starts)
+    check_to_be_had(reward, ends - timedelta(microseconds=1))
     for moment in (starts - timedelta(microseconds=1), ends):
         with pytest.raises(RewardNotOffered):
-            check_redeemable(reward, 0, moment)
+            check_to_be_had(reward, moment)
 
 
 async def test_a_reward_that_is_not_there_is_not_found(shop: Shop) -> None:
@@ -133,6 +133,7 @@ async def test_two_keys_are_two_coupons(shop: Shop) -> None:
 async def test_one_family_members_key_is_nobody_elses(shop: Shop) -> None:
     reward, family = await shop.reward(), await shop.household(30)
     other = Household(id=family.id)
+    await shop.know(other)
     first, second = [await shop.redeem(who, reward, key="mine") for who in (family, other)]
     assert (first.status_code, second.status_code) == (201, 201)
     assert first.json()["id"] != second.json()["id"]
@@ -203,6 +204,39 @@ async def test_who_has_just_joined_is_not_refused_for_good_because_we_had_not_he
     await shop.points.tell(home.changed(2, family.person_id, newcomer.person_id))
     assert (await shop.redeem(newcomer, reward, key="eager")).status_code == 201
     assert (await shop.balance(family), await shop.stock(reward)) == (18, 99)
+
+
+async def test_who_may_be_a_child_for_all_we_have_heard_spends_nothing_yet_and_is_not_refused_for_good(
+    shop: Shop,
+) -> None:
+    reward, unknown = await shop.reward(cost=12), Household()
+    await shop.points.tell(Attendance(household_id=unknown.id).verified(60))
+    refused = await shop.redeem(unknown, reward, key="early")
+    assert (refused.status_code, code_of(refused)) == (409, "household_not_known_yet")
+    assert (await shop.balance(unknown), await shop.stock(reward)) == (12, 100)
+    async with shop.points.client(unknown.actor) as client:
+        assert (await client.get("/api/points/outlook/rewards")).json()["items"] == []
+    home = Family(id=unknown.id).changed(1)
+    child = {"person_id": str(unknown.person_id), "child": True, "consented": False}
+    await shop.points.tell(home.again(members=[child]))
+    assert code_of(await shop.redeem(unknown, reward, key="early")) == "guardian_needed"
+    await shop.points.tell(Family(id=unknown.id).changed(2, unknown.person_id))
+    assert (await shop.redeem(unknown, reward, key="early")).status_code == 201
+    assert (await shop.balance(unknown), await shop.stock(reward)) == (0, 99)
+
+
+async def test_nobody_shows_a_code_in_a_household_that_we_have_not_heard_of(shop: Shop) -> None:
+    family, joined = await shop.household(12), Household()
+    coupon = await shop.coupon(family, await shop.reward())
+    await shop.points.tell(Family(id=family.id).dissolved(1, joined.id))
+    own = f"/api/points/coupons/{coupon['id']}"
+    async with shop.points.client(family.actor) as client:
+        assert (await client.get(own)).json()["code"] is None
+        refused = await client.get(f"{own}/code")
+        assert (refused.status_code, code_of(refused)) == (409, "household_not_known_yet")
+        await shop.points.tell(Family(id=joined.id).changed(1, family.person_id))
+        assert (await client.get(own)).json()["code"].startswith(coupon["id"])
+        assert (await client.get(f"{own}/code")).status_code == 200
 
 
 async def test_the_coupons_of_a_household_go_with_it_into_the_one_that_it_joins(shop: Shop) -> None:

@@ -4,12 +4,13 @@ import csv
 import io
 from datetime import date
 from typing import Any
+from zipfile import ZipFile
 
 import openpyxl
 import pytest
 
 from services.points.merchants.actions import record_merchant
-from services.points.settlement import files
+from services.points.settlement import files, lines
 from services.points.settlement.rules import next_month
 from tests.points.settlement.conftest import Office, Partner, at_noon, day
 
@@ -85,6 +86,15 @@ async def test_neither_file_changes_with_what_happens_later(office: Office, mont
             assert await office.file(merchant.manager, statement_id, ending) == content
 
 
+async def test_a_spreadsheet_says_nothing_of_when_and_where_it_was_made(office: Office, month: date) -> None:
+    merchant = await office.partner()
+    statement_id, _ = await a_month(office, merchant, month, "补上月少付")
+    with ZipFile(io.BytesIO(await office.file(office.clerk, statement_id, "xlsx"))) as parts:
+        assert {part.date_time for part in parts.infolist()} == {(1980, 1, 31, 0, 0, 0)}
+        assert {part.external_attr >> 16 for part in parts.infolist()} == {0o100600}
+        assert b"2000-01-01T00:00:00Z" in parts.read("docProps/core.xml")
+
+
 @pytest.mark.parametrize("reason", ["=1+1", "+1", "-1", "@sum", '=HYPERLINK("x")'])
 async def test_what_people_write_is_never_a_formula(office: Office, month: date, reason: str) -> None:
     merchant = await office.partner(reason)
@@ -103,7 +113,7 @@ async def test_parts_that_are_read_one_after_another_fit_together(
     statement_id, _ = await a_month(office, merchant, month, "补")
     whole = {ending: await office.file(office.clerk, statement_id, ending) for ending in ("csv", "xlsx")}
     for size in (1, 2, 4):
-        monkeypatch.setattr(files, "PART", size)
+        monkeypatch.setattr(lines, "PART", size)
         for ending, content in whole.items():
             assert await office.file(office.clerk, statement_id, ending) == content
 

@@ -146,8 +146,10 @@ async def test_what_a_merchant_pays_back_is_recorded_with_a_minus(office: Office
     second_id = await office.confirmed(merchant, second)
     with at_noon(day(next_month(second), 20)):
         await office.pay(first_id, 1500, "B-1")
-        assert (await office.pay(second_id, -1500, "B-2")).status_code == 201
+        paid = await office.pay(second_id, -1500, "B-2")
+    assert (paid.status_code, paid.json()["amount_fen"]) == (201, -1500)
     assert await office.shop.payable(merchant) == 0
+    await office.shop.check()
 
 
 async def test_months_that_come_to_nothing_need_no_bank(office: Office, month: date) -> None:

@@ -1,7 +1,7 @@
 """A month is drawn up once, disputed in words, adjusted by two people, and then settled for good."""
 
 import asyncio
-from datetime import date, timedelta
+from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -335,3 +335,26 @@ async def test_what_goes_wrong_with_one_merchant_keeps_no_other_from_its_stateme
     }
     await jobs.draw_up(office.db, at)  # the next run makes it good
     assert [len(await office.statements(one)) for one in merchants] == [1, 1]
+
+
+async def test_what_goes_wrong_with_one_draft_keeps_no_other_from_being_confirmed(
+    office: Office, month: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merchants = [await office.partner() for _ in range(3)]
+    for merchant in merchants:
+        await office.used(merchant, month)
+    ids = [await office.draw_up(merchant, month) for merchant in merchants]
+    confirm_due = actions.confirm_due
+
+    async def fail(session: AsyncSession, *, statement_id: UUID, at: datetime) -> None:
+        if str(statement_id) == ids[1]:
+            raise ZeroDivisionError
+        await confirm_due(session, statement_id=statement_id, at=at)
+
+    over = confirms_at(tenth_hour(next_month(month)))
+    with monkeypatch.context() as broken:
+        broken.setattr(actions, "confirm_due", fail)
+        await office.confirm_due(over)
+    assert [(await office.statement(id_))["state"] for id_ in ids] == ["confirmed", "draft", "confirmed"]
+    await office.confirm_due(over)  # the next run makes it good
+    assert (await office.statement(ids[1]))["state"] == "confirmed"

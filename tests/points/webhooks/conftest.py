@@ -105,7 +105,7 @@ class PostOffice:
         """Somebody who sends, to this machine too unless `options` say otherwise."""
         outbound = Outbound(**({"local_addresses": True, "timeout_seconds": 60} | options))
         self._opened.append(outbound)
-        return Courier(Sending(self.db, self.vault, outbound))
+        return Courier(Sending(self.db, self.vault, outbound, self.points.town.runtime("points").metrics))
 
     async def send(self) -> None:
         """Send all that is due."""

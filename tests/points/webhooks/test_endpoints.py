@@ -194,6 +194,27 @@ async def test_a_test_is_sent_to_one_endpoint_whatever_it_chose(
     assert (await merchant.ask("POST", f"/{endpoint['id']}/test")).json()["code"] == "webhook_endpoint_inactive"
 
 
+async def test_a_merchant_has_no_more_than_ten_tests_a_minute_sent_wherever_they_go(
+    office: PostOffice, merchant: Merchant, receiver: Receiver
+) -> None:
+    endpoints = [(await merchant.endpoint(receiver.url()))["id"] for _ in range(2)]
+    with clock.frozen(NOON):
+        answers = await asyncio.gather(*[merchant.ask("POST", f"/{endpoints[n % 2]}/test") for n in range(12)])
+    assert sorted(answer.status_code for answer in answers) == 10 * [202] + 2 * [429]
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert (refused.json()["code"], refused.headers["Retry-After"]) == ("too_many_webhook_tests", "60")
+    await office.send_at(NOON)
+    assert len(receiver.received) == 10
+    other = await office.merchant()
+    its_own = (await other.endpoint(receiver.url()))["id"]
+    with clock.frozen(NOON + timedelta(seconds=59.5)):
+        late = await merchant.ask("POST", f"/{endpoints[0]}/test")
+        assert (late.status_code, late.headers["Retry-After"]) == (429, "1")
+        assert (await other.ask("POST", f"/{its_own}/test")).status_code == 202
+    with clock.frozen(NOON + timedelta(seconds=60)):
+        assert (await merchant.ask("POST", f"/{endpoints[0]}/test")).status_code == 202
+
+
 async def test_an_endpoint_that_takes_nothing_is_disabled_and_its_merchant_is_told_elsewhere(
     office: PostOffice, merchant: Merchant, receiver: Receiver
 ) -> None:
@@ -245,6 +266,7 @@ async def test_one_thing_taken_in_between_shows_that_an_endpoint_lives(
 
 def test_every_event_is_one_that_merchants_were_promised() -> None:
     assert {each.value for each in EventType} == {
-        *("COUPON.USED", "COUPON.RETURNED", "BILL.READY", "KEY.EXPIRING", "ENDPOINT.DISABLED", "TEST"),
+        *("COUPON.USED", "COUPON.RETURNED", "BILL.READY", "ENDPOINT.DISABLED", "TEST"),
+        *("KEY.ADDED", "KEY.REVOKED", "KEY.EXPIRING"),
         *("STATEMENT.DRAFTED", "STATEMENT.CONFIRMED", "STATEMENT.PAID"),
     }

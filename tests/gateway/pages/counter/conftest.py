@@ -10,6 +10,7 @@ import httpx2
 import pytest
 from starlette.types import ASGIApp
 
+from chassis.core import clock
 from chassis.core.ids import new_id
 from gateway.app import create_app
 from gateway.settings import GatewaySettings
@@ -74,6 +75,7 @@ class Visitor:
 class Corner:
     """A merchant with a store, its manager and a clerk, and the page where they redeem coupons."""
 
+    town: Town
     shop: Shop
     registry: Registry
     app: ASGIApp
@@ -91,6 +93,12 @@ class Corner:
     def api(self) -> str:
         return f"/api/points/counter/{self.id}/s1"
 
+    async def news(self) -> None:
+        """All that identity has to tell the points service arrives."""
+        relay = self.town.runtime("identity").relay()
+        while await relay.send_batch("points"):
+            pass
+
     async def coupon(self, **reward: Any) -> tuple[Household, dict[str, Any]]:
         """A coupon that the merchant honours, as its household has it."""
         family = await self.shop.household(12)
@@ -103,6 +111,13 @@ def visitor_of(app: ASGIApp, scheme: str = "http") -> Visitor:
     return Visitor(
         httpx2.AsyncClient(transport=transport, base_url=f"{scheme}://beiyuan.test", headers={"Accept": "text/html"})
     )
+
+
+@pytest.fixture(autouse=True)
+def one_moment() -> Iterator[None]:
+    """A code changes every half minute and the day at midnight: neither comes in the middle of a test, however slow."""
+    with clock.frozen(clock.now()):
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -153,7 +168,7 @@ async def corner(shop_town: Town) -> Corner:
     directory.host("identity", shop_town.apps["identity"])
     directory.host("points", between)
     app = create_app(GatewaySettings(keys_dir=shop_town.keys_dir), directory)
-    return Corner(shop, registry, app, between, merchant_id, phones[manager_id], phones[clerk_id], clerk_id)
+    return Corner(shop_town, shop, registry, app, between, merchant_id, phones[manager_id], phones[clerk_id], clerk_id)
 
 
 @pytest.fixture

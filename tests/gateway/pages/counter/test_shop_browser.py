@@ -21,6 +21,7 @@ SMALL = """[...document.querySelectorAll("button, summary, select, textarea, .ro
 SCANNER = """
 window.shown = [];
 window.BarcodeDetector = class {
+  static async getSupportedFormats() { return ["ean_13", "qr_code"]; }
   constructor(options) { this.formats = options.formats; }
   async detect(video) { return window.shown.map((rawValue) => ({ rawValue })); }
 };
@@ -136,9 +137,21 @@ async def test_who_does_not_want_to_scan_is_back_at_the_button_with_the_camera_o
 
 async def test_typed_digits_stand_in_groups_of_four(chromium: Browser, corner: Corner) -> None:
     async with at_the_counter(chromium, corner) as page:
-        assert await page.locator("button:text('扫顾客的二维码')").count() == 0  # this browser cannot
         await page.locator("#code").press_sequentially("12345678901")
         assert await page.input_value("#code") == "1234 5678 901"
+
+
+BLIND = "window.BarcodeDetector = class { static async getSupportedFormats() { return ['ean_13']; } };"
+"""A browser that knows the word and reads no QR codes."""
+
+
+async def test_who_cannot_scan_is_told_to_type_and_shown_no_camera(chromium: Browser, corner: Corner) -> None:
+    async with at_the_counter(chromium, corner) as page:
+        for script in ("", BLIND):  # this browser reads no codes at all, and then none of this kind
+            await page.add_init_script(script)
+            await page.reload()
+            await page.wait_for_selector("#code-hint:has-text('不能扫码，请手动输入')")
+            assert await page.locator("button:text('扫顾客的二维码')").count() == 0
 
 
 async def test_pressed_twice_it_is_redeemed_once(chromium: Browser, corner: Corner) -> None:
