@@ -10,13 +10,25 @@ number. What is left to the caller is in `errors`: `Refused` is a certain no, `O
 """
 
 from beiyuan_merchant.client import Client
-from beiyuan_merchant.errors import Error, OutcomeUnknown, Refused
-from beiyuan_merchant.models import Bill, Coupon, Locked, Prepared, Returned, Used
+from beiyuan_merchant.errors import BadBill, BadWebhook, Error, NotUsable, OutcomeUnknown, Refused
+from beiyuan_merchant.models import (
+    Bill,
+    Coupon,
+    Locked,
+    Prepared,
+    Request,
+    Returned,
+    SandboxCoupon,
+    Unlocked,
+    Used,
+)
 from beiyuan_merchant.retries import Patience
 from beiyuan_merchant.signing import Key
 from beiyuan_merchant.webhooks import Event, read_webhook
 
 __all__ = [
+    "BadBill",
+    "BadWebhook",
     "Bill",
     "Client",
     "Coupon",
@@ -24,11 +36,15 @@ __all__ = [
     "Event",
     "Key",
     "Locked",
+    "NotUsable",
     "OutcomeUnknown",
     "Patience",
     "Prepared",
     "Refused",
+    "Request",
     "Returned",
+    "SandboxCoupon",
+    "Unlocked",
     "Used",
     "read_webhook",
 ]

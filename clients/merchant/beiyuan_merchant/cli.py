@@ -54,6 +54,8 @@ def _parser() -> argparse.ArgumentParser:
         return added
 
     command("echo", "验签自检: prove both signatures", lambda client, asked: client.echo("你好"))
+    one = command("sandbox", "沙箱券: a coupon to try with, or the present code of one", _sandbox)
+    one.add_argument("coupon_id", nargs="?", help="of one that is there already")
     one = command("prepare", "核销准备: what a code is", lambda c, a: c.prepare(a.code, store_id=_store()))
     one.add_argument("code")
     one = command("lock", "锁定: keep a coupon for a while", _lock)
@@ -88,6 +90,10 @@ def _with_number(command: argparse.ArgumentParser) -> None:
 
 def _new_number() -> str:
     return f"R{datetime.now(UTC):%Y%m%d%H%M%S}-{secrets.token_hex(4)}"
+
+
+def _sandbox(client: Client, asked: argparse.Namespace) -> Any:
+    return client.sandbox_coupon(asked.coupon_id) if asked.coupon_id else client.issue_sandbox_coupon()
 
 
 def _lock(client: Client, asked: argparse.Namespace) -> Any:

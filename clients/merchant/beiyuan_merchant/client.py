@@ -13,23 +13,33 @@ import httpx2
 from pydantic import ValidationError
 
 from beiyuan_merchant.errors import BadBill, NotUsable, OutcomeUnknown, Refused
-from beiyuan_merchant.models import Bill, Coupon, Locked, Prepared, Request, Returned, Unlocked, Used
+from beiyuan_merchant.models import (
+    Bill,
+    Coupon,
+    Locked,
+    Prepared,
+    Request,
+    Returned,
+    SandboxCoupon,
+    Unlocked,
+    Used,
+)
 from beiyuan_merchant.platform import PlatformKeys
 from beiyuan_merchant.retries import Patience, is_worth_repeating
 from beiyuan_merchant.signing import Key, authorization, new_nonce
 
 _PATH = "/merchant/v1"
-_MOST_BYTES = 64 << 20
 
-Answer = TypeVar("Answer", Coupon, Locked, Prepared, Request, Returned, Unlocked, Used)
+Answer = TypeVar("Answer", Coupon, Locked, Prepared, Request, Returned, SandboxCoupon, Unlocked, Used)
 
 
 class Client:
     """A merchant's way to the platform. May be shared by threads; close it, or use it in a `with` block.
 
+    `base_url` is a scheme and a host, without a path (https, but on one machine).
     `platform_keys` (PEM by serial number) are trusted from the start; others are fetched. `transport` is for whoever
-    goes out by a way of their own. Every method raises Refused
-    (a certain, signed no), OutcomeUnknown (repeat with the same number, or ask `request`) and NotUsable.
+    goes out by a way of their own. Every method raises Refused (a certain, signed no), OutcomeUnknown (repeat with the
+    same number, or ask `request`) and NotUsable.
     """
 
     def __init__(
@@ -47,7 +57,7 @@ class Client:
         self._patience = patience or Patience()
         # No redirect is followed: a signature is for one address. What the environment says of proxies holds.
         self._http = httpx2.Client(
-            base_url=base_url,
+            base_url=_address(base_url),
             timeout=self._patience.attempt_seconds,
             follow_redirects=False,
             transport=transport,
@@ -127,11 +137,20 @@ class Client:
         """
         return self._read(Request, self._ask("GET", f"/requests/{_part(operation)}/{_part(out_request_no)}"))
 
+    def issue_sandbox_coupon(self, **wanted: Any) -> SandboxCoupon:
+        """沙箱发券: under a sandbox key, a coupon to try with. `wanted`: `reward_title`, `face_fen`, `payable_fen` and
+        `valid_seconds`, where the usual ones will not do. Where the answer is lost, ask for another.
+        """
+        return self._read(SandboxCoupon, self._ask("POST", "/sandbox/coupons", wanted))
+
+    def sandbox_coupon(self, coupon_id: str) -> SandboxCoupon:
+        """沙箱券码: such a coupon, and the code that it shows now."""
+        return self._read(SandboxCoupon, self._ask("GET", f"/sandbox/coupons/{_part(coupon_id)}"))
+
     def daily_bill(self, bill_date: date) -> Bill:
-        """日账单, from ten o'clock of the next day on. Raises BadBill where it is not what the platform signed for."""
+        """日账单, from ten o'clock of the next day on. Raises BadBill where it is not of the SHA-256 that was said."""
         response = self._send("GET", f"/bills/daily?bill_date={bill_date.isoformat()}", b"")
-        raw = response.content
-        csv = gzip.decompress(raw) if raw[:2] == b"\x1f\x8b" else raw
+        csv = gzip.decompress(response.content)
         said, found = response.headers.get("HHBY-Bill-SHA256", ""), hashlib.sha256(csv).hexdigest()
         if said.lower() != found:
             raise BadBill(f"its SHA-256 is {found}, and should be {said or 'said'}")
@@ -173,9 +192,9 @@ class Client:
             raise _Again(OutcomeUnknown(f"no answer: {type(error).__name__}")) from error
         if not genuine:
             unknown = OutcomeUnknown(_unsigned(response), status=response.status_code)
-            if 400 <= response.status_code < 500 and response.status_code not in {408, 429}:
+            if 300 <= response.status_code < 500 and response.status_code not in {408, 429}:
                 raise unknown  # whoever it was will say the same again
-            raise _Again(unknown)
+            raise _Again(unknown, _retry_after(response))
         if response.status_code == 200:
             return response
         refused = _refusal(response)
@@ -186,7 +205,10 @@ class Client:
 
     def _fetch_platform_keys(self) -> dict[str, str]:
         response = self._http.get(_PATH + "/platform-keys").raise_for_status()
-        return {item["serial_no"]: item["public_key"] for item in response.json()["keys"]}
+        try:
+            return {item["serial_no"]: item["public_key"] for item in response.json()["keys"]}
+        except (ValueError, TypeError, KeyError) as error:  # whoever answered was not the platform
+            raise httpx2.DecodingError("no platform keys", request=response.request) from error
 
 
 class _Again(Exception):  # it is no failure yet
@@ -196,6 +218,17 @@ class _Again(Exception):  # it is no failure yet
         super().__init__(str(final))
         self.final = final
         self.after_seconds = after_seconds
+
+
+def _address(base_url: str) -> httpx2.URL:
+    """Where the platform is. Raises NotUsable unless it is a scheme and a host: the path is signed as we write it."""
+    try:
+        url = httpx2.URL(base_url)
+    except httpx2.InvalidURL as error:
+        raise NotUsable(f"{base_url!r} is no address: {error}") from error
+    if url.scheme not in {"http", "https"} or not url.host or url.path != "/" or url.query:
+        raise NotUsable(f"{base_url!r} is not of the form https://host")
+    return url
 
 
 def _which(coupon_code: str | None, prepare_token: str | None) -> dict[str, str]:

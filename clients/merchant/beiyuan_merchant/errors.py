@@ -13,9 +13,11 @@ class NotUsable(Error):
 
 
 class Refused(Error):
-    """The platform says no, and signed it. Nothing was done, and under the same number the answer stays the same.
+    """The platform says no, and signed it: nothing was done by this request.
 
-    `code` is what programs look at: COUPON_USED, COUPON_NOT_FOUND, PARAM_ERROR … `request_id` is for asking us.
+    `code` is what programs look at: COUPON_USED, COUPON_NOT_FOUND … Under the same number the answer stays the same but
+    for 400 (PARAM_ERROR) and 401 (SIGN_ERROR, TIMESTAMP_EXPIRED), which take no number: mend the cause and repeat.
+    `request_id` is for asking the platform's operators.
     """
 
     def __init__(

@@ -21,6 +21,7 @@ class Prepared(_Answer):
     face_fen: int
     payable_fen: int
     expires_at: AwareDatetime
+    locked_until: AwareDatetime | None
     prepare_token: str | None
     prepare_token_expires_at: AwareDatetime | None
 
@@ -30,15 +31,22 @@ class Locked(_Answer):
 
     coupon_id: str
     state: str
+    out_request_no: str
+    store_id: str
     locked_until: AwareDatetime
+    face_fen: int
+    payable_fen: int
     prepare_token: str
+    prepare_token_expires_at: AwareDatetime
 
 
 class Unlocked(_Answer):
-    """解锁."""
+    """解锁. The coupon as it stands now that this till keeps it no longer."""
 
     coupon_id: str
     state: str
+    out_request_no: str
+    store_id: str
 
 
 class Used(_Answer):
@@ -63,7 +71,10 @@ class Returned(_Answer):
     state: str
     use_no: str
     out_request_no: str
+    store_id: str
     returned_at: AwareDatetime
+    face_fen: int
+    payable_fen: int
 
 
 class Coupon(_Answer):
@@ -75,14 +86,28 @@ class Coupon(_Answer):
     face_fen: int
     payable_fen: int
     expires_at: AwareDatetime
+    locked_until: AwareDatetime | None
     use_no: str | None
     store_id: str | None
     use_time: AwareDatetime | None
     used_at: AwareDatetime | None
 
 
+class SandboxCoupon(_Answer):
+    """沙箱券: one to try with, and the code that a telephone would show now; none where it cannot be used any more."""
+
+    coupon_id: str
+    coupon_code: str | None
+    code_expires_at: AwareDatetime | None
+    state: str
+    reward_title: str
+    face_fen: int
+    payable_fen: int
+    expires_at: AwareDatetime
+
+
 class Request(_Answer):
-    """查询请求结果: the status and the body of the first answer under a number."""
+    """查询请求结果: the status and the body of the first answer under a number, be it a yes (200) or a no."""
 
     operation: str
     out_request_no: str

@@ -16,9 +16,10 @@ class PlatformKeys:
     They are trusted because they came over TLS, or from a contract: keep the address https but in tests.
     """
 
-    def __init__(self, fetch: Callable[[], Mapping[str, str]], known: Mapping[str, str] | None = None) -> None:
+    def __init__(self, fetch: Callable[[], dict[str, str]], known: Mapping[str, str] | None = None) -> None:
         self._fetch = fetch
-        self._known = dict(known or {})
+        self._trusted = dict(known or {})
+        self._known = self._trusted
         self._fetched_at: float | None = None
 
     def signed(self, response: httpx2.Response, nonce: str) -> bool:
@@ -32,8 +33,8 @@ class PlatformKeys:
 
     def _key(self, serial_no: str) -> str | None:
         if serial_no not in self._known and self._may_fetch():
-            self._fetched_at = time.monotonic()
-            self._known |= self._fetch()
+            self._known = self._trusted | self._fetch()  # a key that the platform shows no longer is out of use
+            self._fetched_at = time.monotonic()  # a fetch that failed is made again for the next reply
         return self._known.get(serial_no)
 
     def _may_fetch(self) -> bool:

@@ -1,36 +1,40 @@
 """Notices 通知 that the platform sends: whether they are genuine, and what they say."""
 
-import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any
 
-from standardwebhooks.webhooks import Webhook, WebhookVerificationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, ValidationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError, Webhook, WebhookVerificationError
 
 from beiyuan_merchant.errors import BadWebhook
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """Something that happened. `id` is the same each time that it is told: keep it, and do nothing twice."""
+class Event(BaseModel):
+    """Something that happened. `id` is the same each time that it is told: keep it, and do nothing twice.
+
+    There may be types that this version does not know: leave them, and answer 2xx all the same.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
 
     id: str
-    create_time: str
+    create_time: AwareDatetime
     event_type: str
-    resource: Mapping[str, Any]
+    resource: dict[str, Any]
 
 
-def read_webhook(secrets: Iterable[str], headers: Mapping[str, str], body: bytes) -> Event:
+def read_webhook(secrets: str | Iterable[str], headers: Mapping[str, str], body: bytes) -> Event:
     """What a notice says, if it bears a signature by one of `secrets` (`whsec_…`; two while they are rotated).
 
-    Answer 2xx within five seconds, once it is kept. Raises BadWebhook.
+    `body` is the raw body as it arrived. Answer 2xx within five seconds, once it is kept. Raises BadWebhook.
     """
     reasons = []
-    for secret in secrets:
+    for secret in [secrets] if isinstance(secrets, str) else secrets:
         try:
-            Webhook(secret).verify(body, {name.lower(): value for name, value in headers.items()})
-            said = json.loads(body)
-            return Event(said["id"], said["create_time"], said["event_type"], said["resource"])
-        except (WebhookVerificationError, ValueError, KeyError, TypeError) as error:
+            Webhook(secret).verify(body, dict(headers))
+            return Event.model_validate_json(body)
+        except ValidationError as error:
+            raise BadWebhook(f"signed, but no event: {error}") from error
+        except (WebhookVerificationError, EmptyWebhookSecretError, ValueError) as error:
             reasons.append(str(error) or type(error).__name__)
     raise BadWebhook("; ".join(reasons) or "no secret to check it with")

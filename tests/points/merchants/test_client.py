@@ -7,26 +7,44 @@ import hmac
 import json
 import os
 import re
+import shutil
+import subprocess
 import sys
+import zipfile
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
 import httpx2
 import pytest
-from beiyuan_merchant import Client, Key, OutcomeUnknown, Patience, Refused, read_webhook
-from beiyuan_merchant.errors import BadWebhook, NotUsable
+from beiyuan_merchant import (
+    BadWebhook,
+    Client,
+    Key,
+    NotUsable,
+    OutcomeUnknown,
+    Patience,
+    Refused,
+    cli,
+    read_webhook,
+)
+from beiyuan_merchant import client as client_module
 from beiyuan_merchant.signing import reply_message, request_message, verifies
+from hypothesis import given, settings
+from hypothesis import strategies as some
 
 from services.points.merchants.terms import Algorithm
-from tests import openssl
+from tests import independent, openssl
 from tests.points.merchants.conftest import Key as OpensslKey
 from tests.points.merchants.conftest import Market, Till
 from tests.points.merchants.listening import listening
 
-DOCS = Path(__file__).parents[3] / "docs" / "merchant.md"
+ROOT = Path(__file__).parents[3]
+DOCS = ROOT / "docs" / "merchant.md"
+PACKAGE = ROOT / "clients" / "merchant"
 
 T = TypeVar("T")
 Meddling = Callable[[httpx2.Request, httpx2.Response], httpx2.Response | None]
@@ -98,6 +116,7 @@ async def test_a_shop_redeems_a_coupon_with_either_kind_of_key(market: Market, b
         assert (used.state, used.coupon_id) == ("USED", coupon["id"])
         assert client.coupon(coupon["id"]).use_no == used.use_no
         assert client.request("use", "R-000001").answer["use_no"] == used.use_no
+        assert client.daily_bill(date(2026, 3, 1)).csv.endswith(b"total,0,,,,,,,0,0,0\r\n")
 
     await asked(client_of(till, base), shop)
 
@@ -199,6 +218,25 @@ async def test_a_key_that_the_platform_does_not_know_is_hinted_at(market: Market
         await asked(client_of(stranger, base), lambda client: client.echo())
 
 
+async def test_a_developer_tries_everything_on_a_coupon_of_the_sandbox(market: Market, till: Till, base: str) -> None:
+    trial = Till(market, till.id, till.mchid, till.key.renamed())
+    await market.record(trial, trial.key, sandbox=True)
+
+    def shop(client: Client) -> None:
+        coupon = client.issue_sandbox_coupon(reward_title="试一试", face_fen=700)
+        assert coupon.coupon_code is not None
+        assert (coupon.reward_title, coupon.face_fen) == ("试一试", 700)
+        locked = client.lock(coupon.coupon_code, store_id="store-1", out_request_no="L-000001")
+        assert client.unlock(coupon.coupon_id, store_id="store-1", out_request_no="U-000001").state == "EFFECTIVE"
+        again = client.lock(prepare_token=locked.prepare_token, store_id="store-1", out_request_no="L-000002")
+        used = client.use(prepare_token=again.prepare_token, store_id="store-1", out_request_no="R-000001")
+        assert client.sandbox_coupon(coupon.coupon_id).coupon_code is None
+        undone = client.return_use(coupon.coupon_id, used.use_no, store_id="store-1", out_request_no="B-000001")
+        assert (undone.state, undone.face_fen) == ("EFFECTIVE", 700)
+
+    await asked(client_of(trial, base), shop)
+
+
 async def test_what_makes_no_sense_is_not_sent(till: Till, base: str) -> None:
     way = Way()
     with pytest.raises(NotUsable):
@@ -206,6 +244,156 @@ async def test_what_makes_no_sense_is_not_sent(till: Till, base: str) -> None:
     with pytest.raises(NotUsable):
         await asked(client_of(till, base, way), lambda client: client.coupon("../platform-keys"))
     assert way.seen == []
+    for address in (
+        "",
+        "shop.example.org",
+        "https://",
+        "https://…",
+        "https://shop.example.org/api",
+        "ftp://example.org",
+    ):
+        with pytest.raises(NotUsable):
+            client_of(till, address)
+
+
+@dataclass
+class Clock:
+    """A time of its own, which passes only while somebody sleeps."""
+
+    now: float = 1_795_419_000.0
+    pauses: list[float] = field(default_factory=list)
+
+    def time(self) -> float:
+        return self.now
+
+    monotonic = time
+
+    def sleep(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.now += seconds
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What one attempt meets. `code`: of a refusal. `retry_after`: the seconds that it asks for."""
+
+    status: int | None
+    code: str = ""
+    signed: bool = True
+    retry_after: int = 0
+
+    @property
+    def ends(self) -> type | None:
+        """What a till is told at once; None: it tries again."""
+        if not self.signed and self.status in {301, 401, 403}:
+            return OutcomeUnknown
+        if self.signed and self.status == 200:
+            return dict
+        return Refused if self.code in {"COUPON_USED", "PARAM_ERROR", "NO_AUTH", "TIMESTAMP_EXPIRED"} else None
+
+
+USUAL_REPLIES = [
+    Reply(200),
+    Reply(400, "PARAM_ERROR"),
+    Reply(401, "NONCE_REUSED"),
+    Reply(401, "TIMESTAMP_EXPIRED"),
+    Reply(403, "NO_AUTH"),
+    Reply(409, "COUPON_USED"),
+    Reply(409, "REQUEST_IN_PROGRESS", retry_after=2),
+    Reply(429, "RATE_LIMITED", retry_after=7),
+    Reply(429, "RATE_LIMITED", retry_after=3600),
+    Reply(500, "SYSTEM_ERROR"),
+    Reply(503, "SYSTEM_ERROR", retry_after=1),
+    Reply(200, signed=False),
+    Reply(301, signed=False),
+    Reply(401, signed=False),
+    Reply(403, signed=False),
+    Reply(429, signed=False, retry_after=4),
+    Reply(502, signed=False),
+    Reply(None, signed=False),
+]
+
+
+@pytest.fixture(scope="module")
+def pair() -> tuple[str, str]:
+    """An Ed25519 key by openssl, which stands for the till's and for the platform's."""
+    return openssl.new_ed25519_key()
+
+
+@settings(max_examples=60)
+@given(replies=some.lists(some.sampled_from(USUAL_REPLIES), max_size=12))
+def test_whatever_happens_on_the_way_a_till_believes_signed_answers_alone_and_repeats_what_is_undecided(
+    pair: tuple[str, str], replies: list[Reply]
+) -> None:
+    private, public = pair
+    clock = Clock()
+    seen: list[tuple[httpx2.Request, Reply]] = []
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        reply = replies[len(seen)] if len(seen) < len(replies) else Reply(None, signed=False)
+        seen.append((request, reply))
+        if reply.status is None:
+            raise httpx2.ReadTimeout("lost", request=request)
+        body = json.dumps({"code": reply.code, "message": "…", "detail": {}}).encode()
+        headers = {"Retry-After": str(reply.retry_after)} if reply.retry_after else {}
+        if reply.signed:
+            nonce = _nonce(request)
+            message = f"1795419000\n{nonce}\n".encode() + body + b"\n"
+            headers |= {"HHBY-Timestamp": "1795419000", "HHBY-Nonce": nonce, "HHBY-Serial": "P"}
+            headers["HHBY-Signature"] = independent.sign(private, message)
+        return httpx2.Response(reply.status, headers=headers, content=body)
+
+    client = Client(
+        "http://platform.test",
+        mchid="1" * 10,
+        key=Key.of_pem(private.encode(), serial_no="S"),
+        platform_keys={"P": public},
+        transport=httpx2.MockTransport(answer),
+    )
+    told: object
+    with pytest.MonkeyPatch.context() as patch, client:
+        patch.setattr(client_module, "time", clock)
+        try:
+            told = client.echo()
+        except (Refused, OutcomeUnknown) as error:
+            told = error
+    *before, (_, last) = seen
+    assert all(reply.ends is None for _, reply in before)
+    assert type(told) is (last.ends or OutcomeUnknown)
+    if isinstance(told, Refused):
+        assert (told.status, told.code) == (last.status, last.code)
+    assert len({request.content for request, _ in seen}) == 1
+    assert len({_nonce(request) for request, _ in seen}) == len(seen)
+    assert all(pause >= reply.retry_after for pause, (_, reply) in zip(clock.pauses, before, strict=True))
+    assert sum(clock.pauses) <= Patience().seconds
+    if last.ends is None:
+        assert sum(clock.pauses) + max(last.retry_after, 6) > Patience().seconds  # there was no time for more
+
+
+def _nonce(request: httpx2.Request) -> str:
+    return str(re.findall(r'nonce_str="(.*?)"', request.headers["Authorization"])[0])
+
+
+async def test_the_platforms_keys_that_could_not_be_had_at_first_are_asked_for_again(till: Till, base: str) -> None:
+    unlucky = iter(
+        [httpx2.Response(503), httpx2.Response(200, content=b"<h1>Sign in</h1>"), httpx2.Response(200, json=[])]
+    )
+
+    class Unlucky(Way):
+        def handle_request(self, request: httpx2.Request) -> httpx2.Response:
+            passed = super().handle_request(request)
+            missing = next(unlucky, None) if request.url.path.endswith("/platform-keys") else None
+            if missing is None:
+                return passed
+            passed.close()
+            missing.request = request
+            return missing
+
+    way = Unlucky()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(client_module, "time", Clock(datetime.now(UTC).timestamp()))
+        await asked(client_of(till, base, way), lambda client: client.echo())
+    assert len(way.tries) == 4
 
 
 def _signed(secret: bytes, body: bytes, *, id_: str = "msg_1", at: int | None = None) -> dict[str, str]:
@@ -242,9 +430,29 @@ def test_a_notice_is_believed_under_either_secret_while_they_are_rotated_and_und
             read_webhook(secrets, headers, content)
 
 
-async def _run(till: Till, base: str, key: Path, *words: str) -> tuple[int, str, str]:
-    """The command as a shop's own program would run it: its exit code, output and errors."""
-    variables = {
+@given(
+    headers=some.dictionaries(
+        some.sampled_from(["webhook-id", "webhook-timestamp", "webhook-signature"]),
+        some.text(max_size=30) | some.sampled_from(["v1,", "v1,AA== v1", "nan", "inf", "1e400"]),
+    ),
+    body=some.binary(max_size=30),
+    secret=some.text(max_size=10).map(lambda text: f"whsec_{text}"),
+)
+def test_whoever_posts_rubbish_to_a_shops_address_is_turned_away(
+    headers: dict[str, str], body: bytes, secret: str
+) -> None:
+    with pytest.raises(BadWebhook):
+        read_webhook(secret, headers, body)
+
+
+def test_a_notice_that_is_signed_but_says_nothing_is_no_event() -> None:
+    body = b'{"id": "msg_1"}'
+    with pytest.raises(BadWebhook, match="no event"):
+        read_webhook("whsec_" + base64.b64encode(b"1" * 24).decode(), _signed(b"1" * 24, body), body)
+
+
+def _variables(till: Till, base: str, key: Path) -> dict[str, str]:
+    return {
         "BEIYUAN_MERCHANT_URL": base,
         "BEIYUAN_MERCHANT_MCHID": till.mchid,
         "BEIYUAN_MERCHANT_SERIAL": till.key.serial_no,
@@ -252,11 +460,6 @@ async def _run(till: Till, base: str, key: Path, *words: str) -> tuple[int, str,
         "BEIYUAN_MERCHANT_STORE": till.store_id,
         "no_proxy": "127.0.0.1",
     }
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "beiyuan_merchant.cli", *words, env=os.environ | variables, stdout=-1, stderr=-1
-    )
-    output, errors = await process.communicate()
-    return process.returncode or 0, output.decode(), errors.decode()
 
 
 async def test_a_shop_without_programmers_redeems_from_the_command_line(
@@ -265,15 +468,67 @@ async def test_a_shop_without_programmers_redeems_from_the_command_line(
     key = tmp_path / "key.pem"
     key.write_text(till.key.private)
     _, coupon = await market.coupon(till)
-    code, output, errors = await _run(till, base, key, "use", coupon["code"], "--number", "R-000001")
-    assert (code, json.loads(output)["state"]) == (0, "USED"), errors
-    assert "R-000001" in errors  # told before anything was sent
-    code, output, _ = await _run(till, base, key, "use", coupon["code"], "--number", "R-000002")
-    assert (code, json.loads(output)["code"]) == (1, "COUPON_USED")
-    code, output, _ = await _run(till, base, key, "request", "use", "R-000001")
-    assert (code, json.loads(output)["answer"]["state"]) == (0, "USED")
-    code, _, errors = await _run(till, base, tmp_path / "none.pem", "echo")
+    command = ["beiyuan_merchant.cli", "use", coupon["code"], "--number", "R-000001"]
+    variables = os.environ | _variables(till, base, key)
+    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, env=variables, stdout=-1, stderr=-1)
+    output, errors = await process.communicate()
+    assert (process.returncode, json.loads(output)["state"]) == (0, "USED"), errors.decode()
+    assert b"R-000001" in errors  # told before anything was sent
+
+
+async def test_the_command_says_what_came_of_it_by_its_answer_and_by_the_way_it_ends(
+    market: Market,
+    till: Till,
+    base: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    key = tmp_path / "key.pem"
+    key.write_text(till.key.private)
+    for name, value in _variables(till, base, key).items():
+        monkeypatch.setenv(name, value)
+    _, coupon = await market.coupon(till)
+
+    async def run(*words: str) -> tuple[int, Any, str]:
+        code = await asyncio.to_thread(cli.main, words)
+        output, errors = capsys.readouterr()
+        return code, json.loads(output) if output else None, errors
+
+    code, used, _ = await run("use", coupon["code"], "--number", "R-000001")
+    assert (code, used["state"]) == (0, "USED")
+    code, refused, _ = await run("use", coupon["code"], "--number", "R-000002")
+    assert (code, refused["code"]) == (1, "COUPON_USED")
+    code, answered, _ = await run("request", "use", "R-000001")
+    assert (code, answered["answer"]["use_no"]) == (0, used["use_no"])
+    code, undone, _ = await run("return", coupon["id"], used["use_no"])
+    assert (code, undone["state"]) == (0, "EFFECTIVE")
+    code, bill, _ = await run("bill", "2026-03-01", str(tmp_path / "bill.csv"))
+    assert (code, bill["sha256"]) == (0, hashlib.sha256((tmp_path / "bill.csv").read_bytes()).hexdigest())
+    code, refused, _ = await run("sandbox")
+    assert (code, refused["code"]) == (1, "NO_AUTH")
+    monkeypatch.setenv("BEIYUAN_MERCHANT_SERIAL", "NOBODYS")
+    code, nothing, errors = await run("use", coupon["code"], "--number", "R-000003")
+    assert (code, nothing) == (3, None)
+    assert "request use R-000003" in errors
+    monkeypatch.setenv("BEIYUAN_MERCHANT_KEY", str(tmp_path / "none.pem"))
+    code, _, errors = await run("echo")
     assert (code, "none.pem" in errors) == (2, True)
+
+
+def test_what_a_shop_installs_is_complete(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(PACKAGE, source, ignore=shutil.ignore_patterns("build", "*.egg-info", "__pycache__"))
+    build = ["uv", "build", "--wheel", "--offline", "--no-build-isolation", "--python", sys.executable]
+    subprocess.run([sys.executable, "-m", *build, "--out-dir", str(tmp_path), str(source)], check=True, timeout=300)
+    [built] = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(built) as archive:
+        names = set(archive.namelist())
+        [entry_points] = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
+    modules = {f"beiyuan_merchant/{path.name}" for path in (PACKAGE / "beiyuan_merchant").glob("*.py")}
+    assert modules | {"beiyuan_merchant/py.typed"} <= names
+    assert any(name.endswith("LICENSE") for name in names)
+    assert "beiyuan-merchant = beiyuan_merchant.cli:main" in entry_points
 
 
 def _vector(word: str) -> dict[str, str]:
