@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 EACH_AT_ONCE = 8
 """So many names may be looked up at once on behalf of one and the same."""
+ALL_AT_ONCE = 256
+"""So many on behalf of all: each has a thread."""
 
 _Found = asyncio.Future[Sequence[str]]
 
@@ -31,11 +33,13 @@ class Names:
     async def addresses_of(self, host: str, behalf: Hashable) -> Sequence[str]:
         """The addresses of a host, as texts, for `behalf`, whoever it is that had it looked up.
 
-        Raises OSError where there are none, TimeoutError where as many of theirs as may be are under way already.
+        Raises OSError where there are none, TimeoutError where as many of theirs, or of everybody's, as may be are
+        under way already.
         """
         look_up = self._under_way.get(host)
         if look_up is None:
-            if sum(each.behalf == behalf for each in self._under_way.values()) >= EACH_AT_ONCE:
+            theirs = sum(each.behalf == behalf for each in self._under_way.values())
+            if theirs >= EACH_AT_ONCE or len(self._under_way) >= ALL_AT_ONCE:
                 raise TimeoutError("too many names are slow")
             look_up = self._begin(host, behalf)
         return await asyncio.shield(look_up.found)

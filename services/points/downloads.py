@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, BinaryIO
 
 from fastapi import Depends, Request
 from starlette.responses import Response
@@ -38,14 +38,18 @@ class Spreadsheets:
     who comes when all places are taken is told to come again.
     """
 
-    def __init__(self, *, at_once: int = 2, places: int = 20) -> None:
+    def __init__(self, *, at_once: int = 2, places: int = 8) -> None:
         self._at_once = asyncio.Semaphore(at_once)
         self._places = places
+        self._abandoned: set[asyncio.Task[BinaryIO]] = set()
 
     @contextmanager
     def place(self) -> Iterator[None]:
-        """A place among those whose spreadsheet is made or sent. Raises TooManySpreadsheets."""
-        if not self._places:
+        """A place among those whose spreadsheet is made or sent. Raises TooManySpreadsheets.
+
+        One that nobody waits for any more has its place until it is made.
+        """
+        if self._places <= len(self._abandoned):
             raise TooManySpreadsheets
         self._places -= 1
         try:
@@ -55,29 +59,50 @@ class Spreadsheets:
 
     def answer(self, make: Make, name: str) -> Response:
         """The answer with what `make` makes, under a name of ASCII."""
-        return _Made(self._at_once, make, f'attachment; filename="{name}"')
+        return _Made(self, make, f'attachment; filename="{name}"')
+
+    async def made(self, make: Make) -> BinaryIO:
+        """What `make` makes, when its turn has come: open, and with no name on the disk any more.
+
+        A thread cannot be called off: what was begun is made to its end, though nobody may be there to take it.
+        """
+        await self._at_once.acquire()
+        making = asyncio.create_task(self._made(make))
+        try:
+            return await asyncio.shield(making)
+        except asyncio.CancelledError:
+            self._abandoned.add(making)
+            making.add_done_callback(self._drop)
+            raise
+
+    async def _made(self, make: Make) -> BinaryIO:
+        try:
+            with tempfile.TemporaryDirectory() as folder:
+                path = Path(folder) / "made"
+                await make(path)
+                return path.open("rb")
+        finally:
+            self._at_once.release()
+
+    def _drop(self, making: asyncio.Task[BinaryIO]) -> None:
+        self._abandoned.discard(making)
+        if not making.cancelled() and making.exception() is None:
+            making.result().close()
 
 
 class _Made(Response):
-    """It begins before the file is made, so that nobody in between gives up; what is made is sent from the disk.
+    """It begins before the file is made, so that nobody in between gives up; what is made is sent from the disk."""
 
-    What was begun is made to its end, though nobody may be there to take it.
-    """
-
-    def __init__(self, at_once: asyncio.Semaphore, make: Make, disposition: str) -> None:
+    def __init__(self, spreadsheets: Spreadsheets, make: Make, disposition: str) -> None:
         super().__init__(media_type=XLSX_TYPE, headers={"Content-Disposition": disposition})
         del self.headers["content-length"]
-        self._at_once, self._make = at_once, make
+        self._spreadsheets, self._make = spreadsheets, make
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "made"
-            async with self._at_once:
-                await self._make(path)
-            with path.open("rb") as made:
-                while piece := await asyncio.to_thread(made.read, _PIECE):
-                    await send({"type": "http.response.body", "body": piece, "more_body": True})
+        with await self._spreadsheets.made(self._make) as made:
+            while piece := await asyncio.to_thread(made.read, _PIECE):
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

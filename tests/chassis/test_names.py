@@ -90,6 +90,20 @@ async def test_slow_names_of_however_many_merchants_keep_nobody_else_waiting(pho
     await asyncio.gather(*slow)
 
 
+async def test_slow_names_of_however_many_merchants_do_not_take_every_thread_of_the_machine(
+    phonebook: Phonebook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("chassis.core.names.ALL_AT_ONCE", 20)
+    names = Names()
+    slow = [asyncio.create_task(names.addresses_of(f"{number}.slow.example.org", number)) for number in range(20)]
+    await phonebook.asked_for(20)
+    with pytest.raises(TimeoutError):
+        await names.addresses_of("shop.example.org", "another")
+    phonebook.answer.set()
+    await asyncio.gather(*slow)
+    assert await names.addresses_of("shop.example.org", "another") == ["127.0.0.1"]
+
+
 async def test_a_name_that_is_being_looked_up_is_not_looked_up_beside_that(phonebook: Phonebook) -> None:
     names = Names()
     for _ in range(3):

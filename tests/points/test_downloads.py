@@ -37,6 +37,7 @@ class Makers:
     def __init__(self, spreadsheets: Spreadsheets) -> None:
         self._spreadsheets = spreadsheets
         self.may = asyncio.Semaphore(0)
+        self.begun = asyncio.Event()
         self.at_work = self.most = 0
         self.folders: set[Path] = set()
 
@@ -44,6 +45,7 @@ class Makers:
         self.at_work += 1
         self.most = max(self.most, self.at_work)
         self.folders.add(path.parent)
+        self.begun.set()
         await self.may.acquire()
         await asyncio.to_thread(path.write_bytes, bytes(1_000_000))
         self.at_work -= 1
@@ -96,6 +98,50 @@ async def test_one_that_cannot_be_made_gives_its_turn_to_the_next() -> None:
     assert not broken.whole.is_set(), "whoever takes it must see that it is not whole"
     await makers.serve(receiver)
     assert receiver.whole.is_set()
+
+
+async def test_one_that_is_abandoned_keeps_its_turn_and_its_place_until_it_is_made_and_leaves_nothing() -> None:
+    spreadsheets = Spreadsheets(at_once=1, places=2)
+    makers, receiver = Makers(spreadsheets), Receiver()
+
+    async def ask(receiver: Receiver) -> None:
+        with spreadsheets.place():
+            await makers.serve(receiver)
+
+    abandoned = asyncio.create_task(ask(Receiver()))
+    async with asyncio.timeout(60):
+        await makers.begun.wait()
+        waiting = asyncio.create_task(ask(receiver))
+        await receiver.begun.wait()
+        abandoned.cancel()
+        await asyncio.wait([abandoned])
+        [folder] = makers.folders
+        assert (abandoned.cancelled(), folder.exists()) == (True, True)
+        with pytest.raises(TooManySpreadsheets), spreadsheets.place():
+            pass
+        makers.may.release()
+        makers.may.release()
+        await waiting
+    assert (makers.most, receiver.content) == (1, bytes(1_000_000))
+    assert not any(folder.exists() for folder in makers.folders)
+    with spreadsheets.place(), spreadsheets.place():
+        pass
+
+
+async def test_one_that_is_abandoned_before_its_turn_is_not_made() -> None:
+    makers, receiver = Makers(Spreadsheets(at_once=1)), Receiver()
+    first, abandoned = asyncio.create_task(makers.serve(receiver)), Receiver()
+    async with asyncio.timeout(60):
+        await makers.begun.wait()
+        waiting = asyncio.create_task(makers.serve(abandoned))
+        await abandoned.begun.wait()
+        waiting.cancel()
+        await asyncio.wait([waiting])
+        makers.may.release()
+        await first
+        makers.may.release()
+        await makers.serve(Receiver())
+    assert len(makers.folders) == 2
 
 
 def test_places_are_given_back() -> None:

@@ -118,6 +118,28 @@ async def test_what_was_for_an_erased_child_is_the_familys_and_tells_of_no_child
     assert await shop.balance(family) == 0
 
 
+async def test_nothing_is_redeemed_for_an_erased_child_though_the_household_is_not_told_anew_yet(
+    points: Points,
+) -> None:
+    shop = Shop(points)
+    reward, family = await shop.reward(), await shop.household(24)
+    child, sibling = new_id(), new_id()
+    await points.tell(
+        Family(id=family.id).changed(1, family.person_id, child, sibling, children=[child, sibling]), deleted(child)
+    )
+    statuses = []
+    async with points.client(family.actor) as client:
+        for member in (child, sibling):
+            answer = await client.post(
+                f"/api/points/rewards/{reward}/redeem",
+                headers={"Idempotency-Key": str(new_id())},
+                json={"for_member_id": str(member)},
+            )
+            statuses.append(answer.status_code)
+    assert statuses == [422, 201]
+    assert await rows(points, "SELECT count(*) FROM member WHERE person_id = :person", person=child) == [(0,)]
+
+
 async def test_an_account_deleted_while_its_clerk_redeems_loses_neither_the_use_nor_the_erasure(points: Points) -> None:
     counter = await new_counter(Shop(points))
     seen = []

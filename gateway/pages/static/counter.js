@@ -15,7 +15,7 @@ if (field) {
     input.value = digits.replace(/(\d{4})(?=\d)/g, "$1 ");
   });
 
-  canScan().then((can) => (can ? offerScanning(form, input) : sayThatDigitsAreTyped()));
+  canScan().catch(() => false).then((can) => (can ? offerScanning(form, input) : sayThatDigitsAreTyped()));
 }
 
 async function canScan() {

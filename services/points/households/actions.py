@@ -38,6 +38,13 @@ async def follow(session: AsyncSession, told: HouseholdChanged) -> None:
     await _replace(session, told, known)
 
 
+async def forget_person(session: AsyncSession, person_id: UUID) -> None:
+    """Somebody deleted their account: they are a member nowhere any more. Under the civic ledger's lock, as all that
+    changes households.
+    """
+    await session.execute(delete(Member).where(Member.person_id == person_id))
+
+
 async def _merge(session: AsyncSession, told: HouseholdChanged, joined: UUID) -> None:
     into = await queries.standing_household(session, joined)
     if into == told.household_id:

@@ -49,7 +49,10 @@ def check_bill_date(bill_date: date, at: datetime) -> None:
 
 
 async def _tried(session: AsyncSession, merchant_id: UUID, day: date) -> list[Line]:
-    """The uses and returns of the sandbox on a day, made of the answers to them, in their order."""
+    """The uses and returns of the sandbox on a day, made of the answers to them, in their order.
+
+    A return whose use is forgotten is left out: nothing tells any more when the till said that it was.
+    """
     since, until = midnight(day), midnight(day + timedelta(days=1))
     done = await queries.sandbox_done(session, merchant_id, since, until, limit=SANDBOX_LINES)
     returned = {request.coupon_id for request in done if request.operation is Operation.RETURN}
@@ -62,6 +65,8 @@ def _lines(done: Iterable[MerchantRequest], use_times: Mapping[str, str]) -> Ite
     for number, request in enumerate(done, start=1):
         assert request.answered_at is not None
         answer = _answer(request)
+        if answer["use_no"] not in use_times:
+            continue
         sign = 1 if request.operation is Operation.USE else -1
         yield Line(
             number=number,

@@ -177,6 +177,7 @@ async def daily_bill(asked: Annotated[BillFilters, Query()], caller: CallerDep, 
     Under a sandbox key it is of what was tried that day, with 1 point a yuan, and today's so far is there at once.
     """
     bill = await bills.daily_bill(session, caller, asked.bill_date, clock.now())
+    await session.commit()  # no transaction stays open while a thread is waited for
     name = f"bill-{caller.mchid}-{asked.bill_date}.csv.gz"
     headers = {BILL_SHA256: bill.sha256, "Content-Disposition": f'attachment; filename="{name}"'}
     content = await asyncio.to_thread(bill.gzipped)

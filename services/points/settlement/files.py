@@ -65,6 +65,7 @@ async def make_xlsx(db: Database, statement: Statement, added: Sequence[Adjustme
     """A statement as a spreadsheet. Rows are written as they are read, in another thread than the event loop's."""
     async with db.sessions() as session:
         stores = await lines.sums_by_store(session, statement.merchant_id, _numbers(statement))
+        await session.commit()
         book = await asyncio.to_thread(_Book, path)
         await asyncio.to_thread(book.summarise, statement, stores, added)
         async for part in lines.in_parts(session, statement.merchant_id, _numbers(statement)):

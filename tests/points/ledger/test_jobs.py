@@ -200,7 +200,7 @@ async def test_a_run_that_is_killed_in_the_middle_is_done_by_the_next_one(points
     await ask(points, EARNED, awards(many, EARNED))
     settings: Any = points.town.settings("points")
     left = []
-    for steps in (2, 6, 10):
+    for steps in (2, 4, 6):
         process = _processes.Process(target=_die_in_a_run, args=(settings, OVER, steps))
         process.start()
         await asyncio.to_thread(process.join, 300)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
 from chassis.core.beijing import day_of
@@ -17,9 +18,11 @@ from services.points.coupons.queries import open_secret
 from services.points.coupons.tables import CouponEvent
 from services.points.coupons.terms import WrongCodeSubject
 from services.points.ledger.tables import Transfer
+from services.points.merchants import bills
 from services.points.merchants import sandbox as sandbox_module
 from services.points.merchants.jobs import sweep_sandbox
 from services.points.merchants.tables import MerchantRequest, SandboxCoupon
+from services.points.settlement.bills import DailyBill
 from tests.points.conftest import Points
 from tests.points.merchants.conftest import Key, Market, Till, at_hour, bill, fields_of, market_of, refusal
 from tests.points.merchants.refusals import (
@@ -237,10 +240,50 @@ async def test_a_return_in_the_sandbox_on_the_next_day_is_a_line_of_that_day(mar
         used = await trying.use(coupon["coupon_code"], use_time="2026-01-31T18:30:00+08:00")
     with clock.frozen(at_hour(day + timedelta(days=1), 0, 10)):
         await trying.give_back(used)
-        bills = [await trying.call("GET", bill(each)) for each in (day, day + timedelta(days=1))]
-    [[use], [undone]] = [rows(answer)[1:-1] for answer in bills]
+        answers = [await trying.call("GET", bill(each)) for each in (day, day + timedelta(days=1))]
+    [[use], [undone]] = [rows(answer)[1:-1] for answer in answers]
     assert (use[6], undone[6]) == ("USE", "RETURN")
     assert (use[5], use[7]) == (undone[5], undone[7]) == (used.json()["use_no"], "2026-01-31T18:30:00+08:00")
+
+
+async def test_a_bill_can_be_read_while_a_return_is_remembered_whose_use_is_forgotten(
+    own_points: Points, rsa_keys: list[Key]
+) -> None:
+    market = await market_of(own_points, rsa_keys[0])
+    trying = await sandbox_of(market, await market.till())
+    day = day_of(clock.now()) + timedelta(days=1)
+    with clock.frozen(at_hour(day, 23, 50)):
+        forgotten = await trying.use((await issued(trying))["coupon_code"])
+    with clock.frozen(at_hour(day + timedelta(days=1), 0, 10)):
+        await trying.give_back(forgotten)
+        used = await trying.use((await issued(trying))["coupon_code"])
+    with clock.frozen(at_hour(day, 23, 59) + sandbox_module.KEPT):
+        await sweep_sandbox(own_points.town.runtime("points"))
+        [*lines, total] = rows(await trying.call("GET", bill(day + timedelta(days=1))))[1:]
+    assert [(line[5], line[6]) for line in lines] == [(used.json()["use_no"], "USE")]
+    assert total[1] == "1"
+
+
+async def test_no_transaction_is_open_while_a_bill_is_compressed(
+    market: Market, till: Till, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    trying = await sandbox_of(market, till)
+    daily_bill, gzipped = bills.daily_bill, DailyBill.gzipped
+    sessions: list[AsyncSession] = []
+    open_while: list[bool] = []
+
+    async def read(session: AsyncSession, *asked: Any) -> DailyBill:
+        sessions.append(session)
+        return await daily_bill(session, *asked)
+
+    def compressed(made: DailyBill) -> bytes:
+        open_while.append(sessions[0].in_transaction())
+        return gzipped(made)
+
+    monkeypatch.setattr(bills, "daily_bill", read)
+    monkeypatch.setattr(DailyBill, "gzipped", compressed)
+    rows(await trying.call("GET", bill(day_of(clock.now()) - timedelta(days=1))))
+    assert open_while == [False]
 
 
 def rows(answer: Any) -> list[list[str]]:

@@ -8,10 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from chassis.core import clock
+from chassis.core.client import Directory
+from services.points.app import create_app
 from services.points.ledger.queries import lock_ledgers
 from services.points.merchants import numbers, queries
 from services.points.merchants.tables import MerchantRequest
 from services.points.merchants.terms import NumberKey, Operation
+from services.points.settings import PointsSettings
 from services.points.terms import LedgerName
 from tests.points.conftest import Points
 from tests.points.merchants.conftest import Key, Market, Till, market_of, refusal
@@ -20,6 +23,8 @@ from tests.points.merchants.refusals import (
     REQUEST_IN_PROGRESS,
     REQUEST_NOT_FOUND,
 )
+
+PROMISED_SECONDS = numbers.WAIT_SECONDS  # before the tests become patient
 
 
 async def hold_the_ledger(session: AsyncSession) -> None:
@@ -42,6 +47,14 @@ async def until_somebody_waits(observer: AsyncSession) -> None:
 
 def number_of(till: Till, out_request_no: str) -> NumberKey:
     return NumberKey(till.id, False, Operation.USE, out_request_no)
+
+
+def test_a_till_waits_five_seconds_at_most(market: Market) -> None:
+    """The protocol promises it, and tills set their own time limits by it."""
+    settings = market.points.town.settings("points")
+    assert isinstance(settings, PointsSettings)
+    turns = create_app(settings, Directory()).state.merchant_numbers  # as it is before the tests become patient
+    assert (PROMISED_SECONDS, turns._wait_seconds) == (5, 5)
 
 
 async def test_while_another_process_may_be_at_work_on_a_number_one_waits_and_is_told_so(

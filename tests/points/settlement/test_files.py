@@ -8,6 +8,7 @@ from zipfile import ZipFile
 
 import openpyxl
 import pytest
+from sqlalchemy.ext.asyncio import AsyncSession
 
 from services.points.merchants.actions import record_merchant
 from services.points.settlement import files, lines
@@ -104,6 +105,34 @@ async def test_what_people_write_is_never_a_formula(office: Office, month: date,
     kinds = {cell.data_type for sheet in book for row in sheet.iter_rows() for cell in row}
     assert "f" not in kinds
     assert book.worksheets[0]["B1"].value == reason
+
+
+async def test_no_transaction_is_open_while_a_spreadsheet_is_written(
+    office: Office, month: date, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merchant = await office.partner()
+    statement_id, _ = await a_month(office, merchant, month, "补")
+    sums_by_store, summarise, write = lines.sums_by_store, files._Book.summarise, files._Book.write
+    sessions: list[AsyncSession] = []
+    open_while: list[bool] = []
+
+    async def sums(session: AsyncSession, *asked: Any) -> Any:
+        sessions.append(session)
+        return await sums_by_store(session, *asked)
+
+    def summarised(*given: Any) -> None:
+        open_while.append(sessions[0].in_transaction())
+        summarise(*given)
+
+    def written(*given: Any) -> None:
+        open_while.append(sessions[0].in_transaction())
+        write(*given)
+
+    monkeypatch.setattr(lines, "sums_by_store", sums)
+    monkeypatch.setattr(files._Book, "summarise", summarised)
+    monkeypatch.setattr(files._Book, "write", written)
+    await office.file(office.clerk, statement_id, "xlsx")
+    assert open_while == [False, False, False]
 
 
 async def test_parts_that_are_read_one_after_another_fit_together(

@@ -99,6 +99,7 @@ async def everything(office: Office, merchant: Partner, small: Partner, ids: tup
     """What can be made of the months of a merchant with very many uses and one with few."""
     return {
         "large csv": await office.file(office.clerk, ids[0], "csv"),
+        "large xlsx": await office.file(office.clerk, ids[0], "xlsx"),
         "small csv": await office.file(office.clerk, ids[1], "csv"),
         "small xlsx": await office.file(office.clerk, ids[1], "xlsx"),
         "large bill": (await office.bill(merchant, day(next_month(MONTH), 11))).gzipped(),

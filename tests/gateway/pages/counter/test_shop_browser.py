@@ -144,10 +144,13 @@ async def test_typed_digits_stand_in_groups_of_four(chromium: Browser, corner: C
 BLIND = "window.BarcodeDetector = class { static async getSupportedFormats() { return ['ean_13']; } };"
 """A browser that knows the word and reads no QR codes."""
 
+BROKEN = "window.BarcodeDetector = class { static async getSupportedFormats() { throw new Error('no service'); } };"
+"""A browser that knows the word and fails when it is asked what it reads."""
+
 
 async def test_who_cannot_scan_is_told_to_type_and_shown_no_camera(chromium: Browser, corner: Corner) -> None:
     async with at_the_counter(chromium, corner) as page:
-        for script in ("", BLIND):  # this browser reads no codes at all, and then none of this kind
+        for script in ("", BLIND, BROKEN):  # this browser reads no codes at all, then none of this kind, then fails
             await page.add_init_script(script)
             await page.reload()
             await page.wait_for_selector("#code-hint:has-text('不能扫码，请手动输入')")
