@@ -16,6 +16,7 @@ PAGE = (ROOT / "docs" / "merchant.md").read_text(encoding="utf-8")
 TRIES = 5
 """A coupon's code is good for half a minute at least: on a machine where that is too short one tries again."""
 OLD = "COUPON_CODE_STALE"
+[CLIENT] = re.findall(r"```py\n(.*?)```", PAGE, re.DOTALL)
 
 pytestmark = pytest.mark.parametrize("running", ["all-in-one"], indirect=True)
 """As the page is written: for `make run`, where every sign-in code is the same."""
@@ -79,10 +80,13 @@ def test_an_owner_puts_a_key_on_record_and_takes_it_back(running: Running, tmp_p
     registering = re.sub("|".join(theirs), lambda word: theirs[word[0]], developer.block("openssl genpkey"))
     json_, call, verify = (developer.block(name) for name in ("json() {", "call() {", "verify() {"))
     echo, revoke = developer.block("/merchant/v1/echo"), developer.block("/revoke")
-    output = developer.types(json_, registering, call, verify, echo, revoke, echo)
-    _, added, echoed, revoked, refused = answers_in(output)
+    issue, prepare = developer.block("sandbox/coupons '{}'"), developer.block("/coupons/prepare")
+    output = developer.types(json_, registering, call, verify, echo, issue, prepare, revoke, echo)
+    _, added, echoed, issued, prepared, revoked, refused = answers_in(output)
     assert (echoed["serial_no"], echoed["mchid"]) == (added["serial_no"], merchant["mchid"])
-    assert output.count("Verified OK") == 2
+    assert (added["sandbox"], echoed["sandbox"]) == (True, True)
+    assert OLD in output or (prepared["coupon_id"], prepared["usable"]) == (issued["coupon_id"], True)
+    assert output.count("Verified OK") == 3
     assert revoked["state"] == "revoked"
     assert refused["code"] == "SIGN_ERROR"
 
@@ -93,11 +97,12 @@ def test_a_developer_gets_from_the_first_signature_through_the_sandbox_to_a_bill
     developer = Developer(running, tmp_path)
     blocks = [block for block in developer.blocks if "openssl genpkey" not in block and "/revoke" not in block]
     for _ in range(TRIES):
-        output = developer.types(*blocks)
+        output = developer.types(*blocks, f"python3 - <<'END'\n{CLIENT}END")
         if OLD not in output:
             break
-    names = "echoed issued prepared used again asked returned shown locked unlocked"
+    names = "echoed issued prepared used again asked returned shown locked unlocked issued_for_programs"
     told = dict(zip([*names.split(), "echoed_to_client", "used_by_client"], answers_in(output), strict=True))
+    assert re.search(r"^USED \d+ \d+$", output, re.MULTILINE)
     assert output.count("Verified OK") == 7
     assert told["used"] == told["again"] == told["asked"]["answer"]
     states = [told[name]["state"] for name in ("issued", "prepared", "used", "returned", "locked", "unlocked")]

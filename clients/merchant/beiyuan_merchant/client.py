@@ -4,6 +4,7 @@ import gzip
 import hashlib
 import json
 import time
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, date, datetime
 from types import TracebackType
@@ -39,7 +40,7 @@ class Client:
     `base_url` is a scheme and a host, without a path (https, but on one machine).
     `platform_keys` (PEM by serial number) are trusted from the start; others are fetched. `transport` is for whoever
     goes out by a way of their own. Every method raises Refused (a certain, signed no), OutcomeUnknown (repeat with the
-    same number, or ask `request`) and NotUsable.
+    same number and parameters, or ask `request`) and NotUsable.
     """
 
     def __init__(
@@ -150,7 +151,10 @@ class Client:
     def daily_bill(self, bill_date: date) -> Bill:
         """日账单, from ten o'clock of the next day on. Raises BadBill where it is not of the SHA-256 that was said."""
         response = self._send("GET", f"/bills/daily?bill_date={bill_date.isoformat()}", b"")
-        csv = gzip.decompress(response.content)
+        try:
+            csv = gzip.decompress(response.content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise BadBill(f"it is no gzip file: {error}") from error
         said, found = response.headers.get("HHBY-Bill-SHA256", ""), hashlib.sha256(csv).hexdigest()
         if said.lower() != found:
             raise BadBill(f"its SHA-256 is {found}, and should be {said or 'said'}")
@@ -158,8 +162,7 @@ class Client:
 
     def _ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
         content = b"" if body is None else json.dumps(body, ensure_ascii=False).encode()
-        answer: dict[str, Any] = self._send(method, path, content).json()
-        return answer
+        return _content(self._send(method, path, content))
 
     def _read(self, kind: type[Answer], body: dict[str, Any]) -> Answer:
         try:
@@ -171,6 +174,7 @@ class Client:
         """The platform's signed yes. Each attempt is signed anew; the number within the body stays the same."""
         end = time.monotonic() + self._patience.seconds
         pauses = self._patience.pauses()
+        may_be_done = False
         while True:
             pause = next(pauses)
             try:
@@ -179,6 +183,11 @@ class Client:
                 pause = max(pause, again.after_seconds)
                 if time.monotonic() + pause > end:
                     raise again.final from again
+                may_be_done = may_be_done or again.may_be_done
+            except Refused as no:
+                if may_be_done and no.status in {400, 401}:  # of this attempt alone: the number was not looked up
+                    raise _undecided(no) from no
+                raise
             time.sleep(pause)
 
     def _attempt(self, method: str, target: str, content: bytes) -> httpx2.Response:
@@ -189,18 +198,18 @@ class Client:
             response = self._http.request(method, target, content=content, headers=headers)
             genuine = self._platform.signed(response, nonce)
         except httpx2.HTTPError as error:
-            raise _Again(OutcomeUnknown(f"no answer: {type(error).__name__}")) from error
+            raise _Again(OutcomeUnknown(f"no answer: {type(error).__name__}"), may_be_done=True) from error
         if not genuine:
-            unknown = OutcomeUnknown(_unsigned(response), status=response.status_code)
+            pause = _retry_after(response)
+            unknown = OutcomeUnknown(_unsigned(response), status=response.status_code, retry_after=pause)
             if 300 <= response.status_code < 500 and response.status_code not in {408, 429}:
                 raise unknown  # whoever it was will say the same again
-            raise _Again(unknown, _retry_after(response))
+            raise _Again(unknown, may_be_done=True)
         if response.status_code == 200:
             return response
         refused = _refusal(response)
         if is_worth_repeating(refused.status, refused.code):
-            undecided = OutcomeUnknown(str(refused), status=refused.status)
-            raise _Again(undecided, _retry_after(response))
+            raise _Again(_undecided(refused, _retry_after(response)), may_be_done=refused.status != 429)
         raise refused
 
     def _fetch_platform_keys(self) -> dict[str, str]:
@@ -212,12 +221,20 @@ class Client:
 
 
 class _Again(Exception):  # it is no failure yet
-    """An attempt that is worth repeating; `final` is what is raised where no time is left."""
+    """An attempt that is worth repeating; `final` is what is raised where no time is left.
 
-    def __init__(self, final: OutcomeUnknown, after_seconds: float = 0.0) -> None:
+    `may_be_done`: whatever a later attempt is told of itself, this one may have been carried out.
+    """
+
+    def __init__(self, final: OutcomeUnknown, *, may_be_done: bool) -> None:
         super().__init__(str(final))
         self.final = final
-        self.after_seconds = after_seconds
+        self.after_seconds = final.retry_after or 0.0
+        self.may_be_done = may_be_done
+
+
+def _undecided(refused: Refused, retry_after: float | None = None) -> OutcomeUnknown:
+    return OutcomeUnknown(str(refused), status=refused.status, code=refused.code, retry_after=retry_after)
 
 
 def _address(base_url: str) -> httpx2.URL:
@@ -244,11 +261,27 @@ def _part(word: str) -> str:
     return word
 
 
+def _content(response: httpx2.Response) -> dict[str, Any]:
+    try:
+        body = response.json()
+    except ValueError as error:
+        raise _unread(response, error) from error
+    if not isinstance(body, dict):
+        raise _unread(response, "no JSON object")
+    return body
+
+
 def _refusal(response: httpx2.Response) -> Refused:
-    body = response.json()
-    return Refused(
-        response.status_code, body["code"], body["message"], body["detail"], response.headers.get("Request-ID")
-    )
+    body = _content(response)
+    try:
+        code, message, detail = str(body["code"]), str(body["message"]), dict(body["detail"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _unread(response, f"no code, message and detail: {error!r}") from error
+    return Refused(response.status_code, code, message, detail, response.headers.get("Request-ID"))
+
+
+def _unread(response: httpx2.Response, why: object) -> OutcomeUnknown:
+    return OutcomeUnknown(f"a signed answer that this version cannot read: {why}", status=response.status_code)
 
 
 def _unsigned(response: httpx2.Response) -> str:
@@ -258,6 +291,6 @@ def _unsigned(response: httpx2.Response) -> str:
     return f"an answer without a good signature (status {response.status_code}{hint})"
 
 
-def _retry_after(response: httpx2.Response) -> float:
+def _retry_after(response: httpx2.Response) -> float | None:
     word = response.headers.get("Retry-After", "")
-    return float(word) if word.isdecimal() else 0.0
+    return float(word) if word.isdecimal() else None

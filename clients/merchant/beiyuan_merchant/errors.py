@@ -13,7 +13,7 @@ class NotUsable(Error):
 
 
 class Refused(Error):
-    """The platform says no, and signed it: nothing was done by this request.
+    """The platform says no, and signed it: no attempt of this call did anything new.
 
     `code` is what programs look at: COUPON_USED, COUPON_NOT_FOUND … Under the same number the answer stays the same but
     for 400 (PARAM_ERROR) and 401 (SIGN_ERROR, TIMESTAMP_EXPIRED), which take no number: mend the cause and repeat.
@@ -35,13 +35,19 @@ class OutcomeUnknown(Error):
     """No answer, or none that is signed: it may have been done or not.
 
     Ask `Client.request` what became of the number, or repeat the call with the same number and parameters: it is never
-    done twice. `reason` says what was seen last.
+    done twice. `reason` says what was seen last; `status`, `code` (of a signed answer) and `retry_after` (seconds) tell
+    more where they are known. With a code of 400 or 401 the last attempt was turned away, while an earlier one may have
+    been carried out: mend the cause, then ask or repeat.
     """
 
-    def __init__(self, reason: str, *, status: int | None = None) -> None:
+    def __init__(
+        self, reason: str, *, status: int | None = None, code: str | None = None, retry_after: float | None = None
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
         self.status = status
+        self.code = code
+        self.retry_after = retry_after
 
 
 class BadWebhook(Error):
@@ -49,4 +55,4 @@ class BadWebhook(Error):
 
 
 class BadBill(Error):
-    """A bill whose SHA-256 is not the one that the platform signed for."""
+    """A bill that is no gzip file, or whose SHA-256 is not the one that the platform gave."""

@@ -1,7 +1,9 @@
 """The client that a shop installs, against the service over a socket: what it does when answers are lost or forged."""
 
+import ast
 import asyncio
 import base64
+import gzip
 import hashlib
 import hmac
 import json
@@ -21,6 +23,7 @@ from typing import Any, TypeVar
 import httpx2
 import pytest
 from beiyuan_merchant import (
+    BadBill,
     BadWebhook,
     Client,
     Key,
@@ -32,10 +35,13 @@ from beiyuan_merchant import (
     read_webhook,
 )
 from beiyuan_merchant import client as client_module
+from beiyuan_merchant import platform as platform_module
+from beiyuan_merchant.platform import PlatformKeys
 from beiyuan_merchant.signing import reply_message, request_message, verifies
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
+from chassis.core import clock
 from services.points.merchants.terms import Algorithm
 from tests import independent, openssl
 from tests.points.merchants.conftest import Key as OpensslKey
@@ -283,13 +289,19 @@ class Reply:
     retry_after: int = 0
 
     @property
-    def ends(self) -> type | None:
-        """What a till is told at once; None: it tries again."""
+    def decides_nothing_done(self) -> bool:
+        """Whether what was sent is certainly not carried out."""
+        return self.signed and self.status == 429
+
+    def ends(self, before: list["Reply"]) -> type | None:
+        """What a till is told at once after what it met `before`; None: it tries again."""
         if not self.signed and self.status in {301, 401, 403}:
             return OutcomeUnknown
         if self.signed and self.status == 200:
             return dict
-        return Refused if self.code in {"COUPON_USED", "PARAM_ERROR", "NO_AUTH", "TIMESTAMP_EXPIRED"} else None
+        if self.code in {"PARAM_ERROR", "TIMESTAMP_EXPIRED"}:  # of this attempt alone
+            return Refused if all(reply.decides_nothing_done for reply in before) else OutcomeUnknown
+        return Refused if self.code in {"COUPON_USED", "NO_AUTH"} else None
 
 
 USUAL_REPLIES = [
@@ -320,13 +332,15 @@ def pair() -> tuple[str, str]:
     return openssl.new_ed25519_key()
 
 
+@example([Reply(None, signed=False), Reply(401, "TIMESTAMP_EXPIRED")])
+@example([Reply(429, "RATE_LIMITED", retry_after=7), Reply(400, "PARAM_ERROR")])
 @settings(max_examples=60)
 @given(replies=some.lists(some.sampled_from(USUAL_REPLIES), max_size=12))
 def test_whatever_happens_on_the_way_a_till_believes_signed_answers_alone_and_repeats_what_is_undecided(
     pair: tuple[str, str], replies: list[Reply]
 ) -> None:
     private, public = pair
-    clock = Clock()
+    watch = Clock()
     seen: list[tuple[httpx2.Request, Reply]] = []
 
     def answer(request: httpx2.Request) -> httpx2.Response:
@@ -352,22 +366,85 @@ def test_whatever_happens_on_the_way_a_till_believes_signed_answers_alone_and_re
     )
     told: object
     with pytest.MonkeyPatch.context() as patch, client:
-        patch.setattr(client_module, "time", clock)
+        patch.setattr(client_module, "time", watch)
         try:
             told = client.echo()
         except (Refused, OutcomeUnknown) as error:
             told = error
-    *before, (_, last) = seen
-    assert all(reply.ends is None for _, reply in before)
-    assert type(told) is (last.ends or OutcomeUnknown)
-    if isinstance(told, Refused):
-        assert (told.status, told.code) == (last.status, last.code)
+    *before, last = [reply for _, reply in seen]
+    end = last.ends(before)
+    assert all(reply.ends(before[:number]) is None for number, reply in enumerate(before))
+    assert type(told) is (end or OutcomeUnknown)
+    if isinstance(told, Refused | OutcomeUnknown):
+        assert (told.status, told.code) == (last.status, last.code if last.signed else None)
     assert len({request.content for request, _ in seen}) == 1
     assert len({_nonce(request) for request, _ in seen}) == len(seen)
-    assert all(pause >= reply.retry_after for pause, (_, reply) in zip(clock.pauses, before, strict=True))
-    assert sum(clock.pauses) <= Patience().seconds
-    if last.ends is None:
-        assert sum(clock.pauses) + max(last.retry_after, 6) > Patience().seconds  # there was no time for more
+    assert all(pause >= reply.retry_after for pause, reply in zip(watch.pauses, before, strict=True))
+    assert sum(watch.pauses) <= Patience().seconds
+    if end is None:
+        assert isinstance(told, OutcomeUnknown)
+        assert told.retry_after == (last.retry_after or None)
+        assert sum(watch.pauses) + max(last.retry_after, 6) > Patience().seconds  # there was no time for more
+
+
+def _platform(pair: tuple[str, str], content: bytes, status: int = 200, sha256: str = "") -> httpx2.MockTransport:
+    """A platform that answers everything so, and signs it."""
+
+    def answer(request: httpx2.Request) -> httpx2.Response:
+        nonce = _nonce(request)
+        signature = independent.sign(pair[0], f"1795419000\n{nonce}\n".encode() + content + b"\n")
+        signed = {"HHBY-Timestamp": "1795419000", "HHBY-Nonce": nonce, "HHBY-Serial": "P", "HHBY-Signature": signature}
+        return httpx2.Response(status, headers=signed | {"HHBY-Bill-SHA256": sha256}, content=content)
+
+    return httpx2.MockTransport(answer)
+
+
+def _client(pair: tuple[str, str], transport: httpx2.MockTransport) -> Client:
+    key = Key.of_pem(pair[0].encode(), serial_no="S")
+    return Client("http://platform.test", mchid="1" * 10, key=key, platform_keys={"P": pair[1]}, transport=transport)
+
+
+@pytest.mark.parametrize("status", [200, 409])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"code": "X", "message": "", "detail": 1}'])
+def test_a_signed_answer_of_a_shape_that_nobody_knows_leaves_the_outcome_open(
+    pair: tuple[str, str], status: int, content: bytes
+) -> None:
+    with _client(pair, _platform(pair, content, status)) as client, pytest.raises(OutcomeUnknown, match="cannot read"):
+        client.coupon("1" * 14)
+
+
+@pytest.mark.parametrize("content", [b"no gzip", gzip.compress(b"total")[:-9], gzip.compress(b"other")])
+def test_a_bill_that_is_not_what_was_said_is_no_bill(pair: tuple[str, str], content: bytes) -> None:
+    said = hashlib.sha256(b"total").hexdigest()
+    with (
+        _client(pair, _platform(pair, content, sha256=said)) as client,
+        pytest.raises(BadBill),
+    ):
+        client.daily_bill(date(2026, 3, 1))
+
+
+def test_a_key_that_the_platform_took_back_is_believed_for_a_day_at_most(
+    pair: tuple[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Clock()
+    monkeypatch.setattr(platform_module, "time", watch)
+    shown: list[dict[str, str] | None] = [{"P": pair[1]}]
+
+    def fetch() -> dict[str, str]:
+        if shown[-1] is None:
+            raise httpx2.ConnectError("away")
+        return shown[-1]
+
+    keys = PlatformKeys(fetch)
+    reply = _platform(pair, b"{}").handle_request(
+        httpx2.Request("GET", "http://platform.test", headers={"Authorization": 'nonce_str="N"'})
+    )
+    assert keys.signed(reply, "N")
+    shown.append(None)
+    watch.sleep(86_401)
+    assert keys.signed(reply, "N")  # what could not be fetched takes nothing away
+    shown.append({"Q": pair[1]})
+    assert not keys.signed(reply, "N")
 
 
 def _nonce(request: httpx2.Request) -> str:
@@ -470,8 +547,11 @@ async def test_a_shop_without_programmers_redeems_from_the_command_line(
     _, coupon = await market.coupon(till)
     command = ["beiyuan_merchant.cli", "use", coupon["code"], "--number", "R-000001"]
     variables = os.environ | _variables(till, base, key)
-    process = await asyncio.create_subprocess_exec(sys.executable, "-m", *command, env=variables, stdout=-1, stderr=-1)
-    output, errors = await process.communicate()
+    with clock.frozen(clock.now()):  # the code does not grow old while a slow machine starts a program
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", *command, env=variables, stdout=-1, stderr=-1
+        )
+        output, errors = await process.communicate()
     assert (process.returncode, json.loads(output)["state"]) == (0, "USED"), errors.decode()
     assert b"R-000001" in errors  # told before anything was sent
 
@@ -524,11 +604,25 @@ def test_what_a_shop_installs_is_complete(tmp_path: Path) -> None:
     [built] = tmp_path.glob("*.whl")
     with zipfile.ZipFile(built) as archive:
         names = set(archive.namelist())
+        [metadata] = [archive.read(name).decode() for name in names if name.endswith("/METADATA")]
         [entry_points] = [archive.read(name).decode() for name in names if name.endswith("entry_points.txt")]
-    modules = {f"beiyuan_merchant/{path.name}" for path in (PACKAGE / "beiyuan_merchant").glob("*.py")}
+    sources = list((PACKAGE / "beiyuan_merchant").glob("*.py"))
+    modules = {f"beiyuan_merchant/{path.name}" for path in sources}
     assert modules | {"beiyuan_merchant/py.typed"} <= names
     assert any(name.endswith("LICENSE") for name in names)
     assert "beiyuan-merchant = beiyuan_merchant.cli:main" in entry_points
+    required = set(re.findall(r"^Requires-Dist: ([\w-]+)", metadata, re.MULTILINE))
+    imported = {name for path in sources for name in _imports(path)}
+    assert required == imported - set(sys.stdlib_module_names) - {"beiyuan_merchant"}
+
+
+def _imports(source: Path) -> Iterator[str]:
+    """The packages that a module imports."""
+    for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name.partition(".")[0] for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            yield node.module.partition(".")[0]
 
 
 def _vector(word: str) -> dict[str, str]:
